@@ -1,0 +1,57 @@
+"""Codecs: bytes in, frozen values out. A codec knows no clock, no link and no log.
+
+The contract, which the conformance suite tries on every installed driver:
+it never raises on input; its buffer is bounded; a stream codec gives the same result however the bytes are cut;
+every byte it was fed ends in exactly one Frame or one Noise (the rest by `close`); after noise it finds its
+place again within one frame. A GATT codec is fed one whole characteristic value a call and answers with one item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from .values import Observation
+
+
+class Why(StrEnum):
+    """Why bytes were not understood."""
+
+    UNSYNCHRONISED = "unsynchronised"
+    CHECKSUM = "checksum"
+    TOO_SHORT = "too-short"
+    TOO_LONG = "too-long"
+    BAD_FIELD = "bad-field"
+    INCOMPLETE = "incomplete"
+    UNKNOWN_CHARACTERISTIC = "unknown-characteristic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A recognised frame. Drivers subclass it with the fields they read.
+
+    `group` is what can be said with this frame in hand: one clinical act, or nothing.
+    """
+
+    raw: bytes
+    group: tuple[Observation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Bytes that are no frame."""
+
+    raw: bytes
+    why: Why
+
+
+class Codec(Protocol):
+    def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
+        """Takes what arrived, gives what is now complete."""
+        ...
+
+    def close(self) -> Sequence[Frame | Noise]:
+        """The link has ended: gives what was still held back, as noise if it is no frame."""
+        ...

@@ -1,0 +1,148 @@
+"""What the status topics say, computed from evidence only: bytes seen, readings stored, the broker's answers.
+
+Nothing here is assumed: a state carries the time it was entered and the age of what proves it. The sentences are for
+a medical assistant: what is the matter, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from .clock import Clock
+from .sdk.links import Loss
+from .sdk.outlet import Battery, DeviceIdentity
+
+
+class DeviceState(StrEnum):
+    """starting: not tried yet. waiting: in order, the device speaks only after a measurement. ok: connected, and
+    heard within its rhythm. lost: the link is not there. refused: it must not be read as it is. cannot-save: the
+    disk refuses. fault: a mistake of ours or the driver's."""
+
+    STARTING = "starting"
+    WAITING = "waiting"
+    OK = "ok"
+    LOST = "lost"
+    REFUSED = "refused"
+    CANNOT_SAVE = "cannot-save"
+    FAULT = "fault"
+
+
+REMEDIES: dict[Loss, tuple[DeviceState, str]] = {
+    Loss.UNPLUGGED: (DeviceState.LOST, "The cable is out. Plug the device in again."),
+    Loss.NOT_FOUND: (DeviceState.LOST, "The device is not plugged in. Check its cable and its power."),
+    Loss.AMBIGUOUS: (
+        DeviceState.REFUSED,
+        "Two identical cables are plugged in and cannot be told apart. Unplug one, and call IT.",
+    ),
+    Loss.BUSY: (DeviceState.LOST, "Another program is using this device. Close it, or call IT."),
+    Loss.DENIED: (DeviceState.LOST, "This PC does not let us use the device. Call IT."),
+    Loss.SILENT: (DeviceState.LOST, "Nothing is heard from the device. Switch it on and check its cable."),
+    Loss.TIMEOUT: (DeviceState.LOST, "The device did not answer in time. Bring it nearer and try again."),
+    Loss.DISCONNECTED: (DeviceState.WAITING, "Ready. Take a measurement."),
+    Loss.OUT_OF_REACH: (DeviceState.WAITING, "Ready. Take a measurement."),
+    Loss.ADAPTER_ABSENT: (DeviceState.LOST, "This PC's Bluetooth is missing. Plug the adapter in, or call IT."),
+    Loss.ADAPTER_OFF: (DeviceState.LOST, "Bluetooth is switched off on this PC. Switch it on."),
+    Loss.BOND_LOST: (DeviceState.REFUSED, "The device and this PC no longer know each other. Pair them again."),
+    Loss.BOND_REQUIRED: (DeviceState.REFUSED, "The device must be paired with this PC first. Pair them."),
+    Loss.UNEXPECTED_DEVICE: (DeviceState.REFUSED, "Another device is on this cable. Check which is plugged in."),
+    Loss.UNEXPECTED_DATA: (DeviceState.LOST, "The device sends what it should not. Check cable and settings."),
+    Loss.FLOODED: (DeviceState.REFUSED, "The device sends far too much. Switch it off, and call IT."),
+    Loss.FAILED: (DeviceState.LOST, "The link failed. It is being tried again."),
+}
+
+_SENTENCES: dict[DeviceState, str] = {
+    DeviceState.STARTING: "Starting.",
+    DeviceState.WAITING: "Ready. Take a measurement.",
+    DeviceState.OK: "Connected.",
+    DeviceState.CANNOT_SAVE: "Readings cannot be saved on this PC. Note them by hand, and call IT.",
+    DeviceState.FAULT: "The program that reads this device failed and is starting again. If this stays, call IT.",
+}
+
+NOISE_LIMIT_BYTES = 64
+"""More noise than this, and more than half of all that was heard, means a wrong cable or wrong settings."""
+
+
+@dataclass
+class DeviceHealth:
+    """The evidence of one device. Only its own task writes here."""
+
+    name: str
+    driver: str
+    clock: Clock
+    state: DeviceState = DeviceState.STARTING
+    reason: Loss | None = None
+    since: datetime = field(init=False)
+    last_bytes_at: datetime | None = None
+    last_reading_at: datetime | None = None
+    battery: Battery | None = None
+    identity: DeviceIdentity | None = None
+    clock_offset_s: int | None = None
+    session_bytes: int = 0
+    session_noise_bytes: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.since = self.clock.now()
+
+    def enter(self, state: DeviceState, reason: Loss | None = None) -> bool:
+        """True if this is news."""
+        if (state, reason) == (self.state, self.reason):
+            return False
+        self.state, self.reason, self.since = state, reason, self.clock.now()
+        return True
+
+    def begin_session(self) -> None:
+        self.session_bytes = self.session_noise_bytes = 0
+
+    def heard(self, size: int) -> None:
+        self.session_bytes += size
+        self.last_bytes_at = self.clock.now()
+
+    def noise(self, size: int) -> None:
+        self.session_noise_bytes += size
+        self.counts["noise_bytes"] += size
+
+    @property
+    def mostly_noise(self) -> bool:
+        return self.session_noise_bytes > max(NOISE_LIMIT_BYTES, self.session_bytes / 2)
+
+    @property
+    def sentence(self) -> str:
+        if self.mostly_noise:
+            return REMEDIES[Loss.UNEXPECTED_DATA][1]
+        return REMEDIES[self.reason][1] if self.reason else _SENTENCES[self.state]
+
+    def status(self) -> dict[str, Any]:
+        """The retained status message."""
+        return {
+            "schema": "devicebridge/device-status/1",
+            "device": self.name,
+            "driver": self.driver,
+            "state": self.state,
+            "reason": self.reason,
+            "text": self.sentence,
+            "since": self.since,
+            "as_of": self.clock.now(),
+            "last_heard_at": self.last_bytes_at,
+            "last_reading_at": self.last_reading_at,
+            "battery_percent": self.battery.percent if self.battery else None,
+            "battery_low": self.battery.low if self.battery else None,
+            "clock_offset_s": self.clock_offset_s,
+            "identity": _identity(self.identity),
+            "counts": dict(sorted(self.counts.items())),
+        }
+
+
+def _identity(identity: DeviceIdentity | None) -> dict[str, str | None] | None:
+    if identity is None:
+        return None
+    return {
+        "manufacturer": identity.manufacturer,
+        "model": identity.model,
+        "serial": identity.serial,
+        "firmware": identity.firmware,
+    }

@@ -1,0 +1,218 @@
+"""Intake: from what a device said to a row for the outbox. Unit, time, quality and id are settled here.
+
+Time (`_settle_time`): the device's clock is believed only where it can be checked. An old reading never looks new:
+what cannot be dated is published as held, without a time, for a person to decide.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from . import readings
+from .clock import Clock
+from .outbox import Entry
+from .readings import ClockWord, DeviceMessage, Quality, ReadingMessage, StateWord
+from .sdk.outlet import DeviceIdentity
+from .sdk.values import Observation, Origin, Status
+from .topics import Topics
+
+NAMESPACE = uuid.UUID("6b1f8a52-0c43-5f0e-9a57-3d1c7e0b9a41")
+"""Of our own making; never to be changed: reading ids derive from it."""
+
+FIRST_BELIEVABLE_YEAR = 2010
+"""Start-up dates of unset clocks lie before it (2000-01-01 is the commonest)."""
+
+LIVE_WINDOW = timedelta(minutes=3)
+"""A cuff or meter pushes a result within a minute; one older than this by its own clock came from memory."""
+
+SYNC_TOLERANCE = timedelta(seconds=5)
+"""Below this a device's clock counts as agreeing with ours."""
+
+AHEAD_TOLERANCE = timedelta(minutes=2)
+"""A stamp further ahead of the device's own present is from a broken timeline."""
+
+RAW_LIMIT_BYTES = 4096
+"""Device bytes kept beside a reading on this PC's disk; a long EKG recording carries its samples itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where readings come from: the configured device, and the link's own identity of it."""
+
+    site: str
+    room: str
+    device: str
+    driver: str
+    link_identity: str
+    link_identity_is_device: bool
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The device's present time, and ours at that instant."""
+
+    device: datetime
+    gateway: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    measured_at: datetime | None
+    clock: ClockWord
+    origin: Origin
+    offset_s: int | None
+    clock_unset: bool
+
+
+class Intake:
+    """One device's intake for the length of one session."""
+
+    def __init__(self, source: Source, zone: ZoneInfo, clock: Clock) -> None:
+        self._source = source
+        self._zone = zone
+        self._clock = clock
+        self._topics = Topics(source.site, source.room)
+        self.identity = DeviceIdentity()
+        self.device_clock: ClockReading | None = None
+
+    def read_clock(self, device_now: datetime) -> None:
+        self.device_clock = ClockReading(device_now, self._clock.now())
+
+    @property
+    def clock_offset_s(self) -> int | None:
+        """Gateway minus device; None where the device's clock is unreadable or unset."""
+        read = self.device_clock
+        if read is None or _is_unset(read.device):
+            return None
+        return round((self._local(read.gateway) - read.device).total_seconds())
+
+    def entries(self, group: tuple[Observation, ...]) -> list[Entry]:
+        """The outbox rows of one clinical act. Raises KeyError for a value that no code table knows."""
+        received_at = self._clock.now()
+        return [self._entry(observation, received_at) for observation in group]
+
+    def _entry(self, observation: Observation, received_at: datetime) -> Entry:
+        message = self._message(observation, received_at)
+        quarantined = message.quality is Quality.TEST
+        device = self._source.device
+        topic = self._topics.quarantine(device) if quarantined else self._topics.reading(device, message.kind)
+        return Entry(
+            id=str(message.id),
+            revision=message.revision,
+            lane=device,
+            topic=topic,
+            payload=readings.to_json(message).encode(),
+            raw=observation.raw[:RAW_LIMIT_BYTES],
+        )
+
+    def _message(self, observation: Observation, received_at: datetime) -> ReadingMessage:
+        settled = self._settle_time(observation, received_at)
+        values = [readings.normalize(value) for value in observation.values]
+        status = observation.status | ({Status.CLOCK_UNSET} if settled.clock_unset else frozenset())
+        return ReadingMessage(
+            id=self._id(observation),
+            kind=observation.kind,
+            site=self._source.site,
+            room=self._source.room,
+            device=self._device_message(observation.device_user),
+            measured_at=self._zoned(settled.measured_at),
+            received_at=received_at.astimezone(self._zone),
+            device_time=observation.device_time,
+            clock=settled.clock,
+            clock_offset_s=settled.offset_s,
+            origin=settled.origin,
+            quality=readings.quality(observation, values),
+            status=sorted(status),
+            context=sorted(observation.context),
+            values=readings.value_messages(observation, values),
+            state=StateWord.PRELIMINARY if settled.measured_at else StateWord.HELD,
+            revision=1,
+            simulated=self._source.simulated,
+        )
+
+    def _device_message(self, user: int | None) -> DeviceMessage:
+        identity = self.identity
+        return DeviceMessage(
+            name=self._source.device,
+            driver=self._source.driver,
+            manufacturer=identity.manufacturer,
+            model=identity.model,
+            serial=identity.serial,
+            firmware=identity.firmware,
+            user=user,
+        )
+
+    def _id(self, observation: Observation) -> uuid.UUID:
+        """The same for the same measurement, on whichever PC and however often it is heard.
+
+        The device's own key (record number, time stamp) makes it, together with the values, so that a counter
+        that starts again after a reset cannot hide a reading. Without such a key there is nothing to recognise a
+        repeat by, and each is its own.
+        """
+        if observation.record is None and observation.device_time is None:
+            return uuid.uuid4()
+        parts: list[object] = [self._identity_key(), observation.kind, observation.record, observation.device_time]
+        for v in observation.values:
+            parts += [v.name, v.value, v.unit, v.absent, v.comparator, v.text, v.code]
+        return uuid.uuid5(NAMESPACE, "\x1f".join(map(str, parts)))
+
+    def _identity_key(self) -> str:
+        source, identity = self._source, self.identity
+        if source.link_identity_is_device:
+            return source.link_identity
+        if identity.serial:
+            return f"{source.driver}/{identity.manufacturer}/{identity.model}/{identity.serial}"
+        return f"{source.driver}/{source.link_identity}/{source.site}/{source.room}/{source.device}"
+
+    def _settle_time(self, observation: Observation, received_at: datetime) -> Settled:
+        stamp, read = observation.device_time, self.device_clock
+        unset = Status.CLOCK_UNSET in observation.status or (stamp is not None and _is_unset(stamp))
+        dated = Settled(None, ClockWord.UNKNOWN, observation.origin, self.clock_offset_s, unset)
+        if stamp is None or unset:
+            return self._on_arrival(dated, received_at)
+        if read is None or _is_unset(read.device):
+            return self._by_agreement(dated, stamp, received_at)
+        if stamp - read.device > AHEAD_TOLERANCE + (received_at - read.gateway):
+            return self._on_arrival(dated, received_at)
+        return self._corrected(dated, stamp, read, received_at)
+
+    def _on_arrival(self, dated: Settled, received_at: datetime) -> Settled:
+        """No stamp to go by: what was pushed live is of now; what came from memory stays without a time."""
+        if dated.origin is Origin.STORED:
+            return dated
+        return replace(dated, measured_at=received_at, clock=ClockWord.GATEWAY)
+
+    def _by_agreement(self, dated: Settled, stamp: datetime, received_at: datetime) -> Settled:
+        """A stamp whose clock cannot be read: believed where it agrees with ours, else the time is not known."""
+        measured = self._nearest(stamp, received_at)
+        if dated.origin is Origin.LIVE and abs(received_at - measured) <= LIVE_WINDOW:
+            return replace(dated, measured_at=measured, clock=ClockWord.DEVICE_SYNCED)
+        return dated
+
+    def _corrected(self, dated: Settled, stamp: datetime, read: ClockReading, received_at: datetime) -> Settled:
+        """Dated by the device's own elapsed time, so that neither zone nor daylight saving is ever guessed."""
+        measured = read.gateway - (read.device - stamp)
+        offset = abs(self._local(read.gateway) - read.device)
+        word = ClockWord.DEVICE_SYNCED if offset <= SYNC_TOLERANCE else ClockWord.CORRECTED
+        stored = dated.origin is Origin.STORED or received_at - measured > LIVE_WINDOW
+        origin = Origin.STORED if stored else Origin.LIVE
+        return replace(dated, measured_at=min(measured, received_at), clock=word, origin=origin)
+
+    def _nearest(self, stamp: datetime, received_at: datetime) -> datetime:
+        """The instant nearest to arrival that this local time can mean: a repeated hour means two."""
+        candidates = (stamp.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        return min(candidates, key=lambda instant: abs(received_at - instant))
+
+    def _local(self, instant: datetime) -> datetime:
+        return instant.astimezone(self._zone).replace(tzinfo=None)
+
+    def _zoned(self, instant: datetime | None) -> datetime | None:
+        return instant.astimezone(self._zone) if instant else None
+
+
+def _is_unset(stamp: datetime) -> bool:
+    return stamp.year < FIRST_BELIEVABLE_YEAR

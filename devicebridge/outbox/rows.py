@@ -1,0 +1,75 @@
+"""Rows as they lie in the table, and SQLite's result codes as faults."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .model import Fault, OutboxFailed, Row, State
+
+FAULTS = {
+    sqlite3.SQLITE_FULL: Fault.DISK_FULL,
+    sqlite3.SQLITE_CORRUPT: Fault.CORRUPT,
+    sqlite3.SQLITE_NOTADB: Fault.CORRUPT,
+    sqlite3.SQLITE_READONLY: Fault.DENIED,
+    sqlite3.SQLITE_PERM: Fault.DENIED,
+    sqlite3.SQLITE_BUSY: Fault.LOCKED,
+    sqlite3.SQLITE_LOCKED: Fault.LOCKED,
+}
+"""By primary result code (https://www.sqlite.org/rescode.html). Everything else is IO."""
+
+ROW = "seq, id, revision, lane, topic, payload, created_ms, state, attempts, reason, settled_ms"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def select(db: sqlite3.Connection, where: str, values: Sequence[object], limit: int) -> list[Row]:
+    query = f"SELECT {ROW}, raw FROM outbox WHERE {where} ORDER BY seq LIMIT ?"
+    return [to_row(*found) for found in db.execute(query, (*values, limit))]
+
+
+def to_row(*found: Any) -> Row:
+    """From the columns of ROW, and perhaps the raw bytes."""
+    seq, id_, revision, lane, topic, payload, created_ms, state, attempts, reason, settled_ms, *raw = found
+    settled_at = None if settled_ms is None else to_time(settled_ms)
+    created_at = to_time(created_ms)
+    return Row(seq, id_, revision, lane, topic, payload, created_at, State(state), attempts, reason, settled_at, *raw)
+
+
+def time_range(since: datetime | None, until: datetime | None) -> tuple[str, list[int]]:
+    """The condition for rows stored in [since, until)."""
+    bounds = [("created_ms >= ?", since), ("created_ms < ?", until)]
+    given = [(condition, to_ms(at)) for condition, at in bounds if at is not None]
+    return " AND ".join(["TRUE", *(condition for condition, _ in given)]), [ms for _, ms in given]
+
+
+def to_ms(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def to_time(ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def fault_of(error: sqlite3.Error) -> Fault:
+    return FAULTS.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF, Fault.IO)
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    return fault_of(error) is Fault.DISK_FULL
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """What SQLite and the file system raise, as OutboxFailed."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OutboxFailed(fault_of(error)) from error
+    except PermissionError as error:
+        raise OutboxFailed(Fault.DENIED) from error
+    except OSError as error:
+        raise OutboxFailed(Fault.IO) from error

@@ -1,0 +1,20 @@
+"""Links to devices. The only place that imports pyserial and bleak."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from ..sdk.links import ByteLink, GattLink
+
+
+class StuckPorts(RuntimeError):
+    """Too many ports are stuck in the operating system: only a new process can open them again."""
+
+
+class Opener(Protocol):
+    """Opens the link to one configured device, as often as it is asked."""
+
+    def open(self) -> AbstractAsyncContextManager[ByteLink | GattLink]:
+        """Waits until the device is there; raises LinkLost with the reason why it cannot be."""
+        ...

@@ -1,0 +1,17 @@
+"""Blood pressure monitors with the Bluetooth SIG's Blood Pressure Service."""
+
+from __future__ import annotations
+
+from devicebridge.sdk import Driver, Options
+
+from .codec import CHARACTERISTICS, Codec
+from .manifest import MANIFEST
+from .session import session
+
+DRIVER = Driver(
+    manifest=MANIFEST,
+    options=Options,
+    session=session,
+    codec=lambda _, model, characteristic: Codec(characteristic, model),
+    characteristics=CHARACTERISTICS,
+)

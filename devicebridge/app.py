@@ -1,0 +1,241 @@
+"""The daemon: wires devices, outbox, publisher and control endpoint together, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import random
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from . import __version__, readings
+from .assemble import assemble
+from .clock import Clock
+from .config import Config
+from .health import DeviceHealth
+from .logs import Logger
+from .outbox import OpenReport, Outbox, OutboxFailed
+from .publisher import BrokerState, Phase, Publisher, client_id
+from .supervise import Device, Supervisor
+from .topics import Topics
+from .web.listen import serve
+from .words import BROKER, NOBODY_LISTENS, REFUSALS_HIDDEN
+
+REFRESH_S = 30.0
+"""How often the status topics are written again, so that "ok" is never older than this."""
+
+FAREWELL_S = 0.7
+"""How long a stop waits for the broker to take our last status: all of it must be over within 2 s."""
+
+
+class Daemon:
+    """Runs the devices of one room until told to stop."""
+
+    def __init__(self, config: Config, *, clock: Clock, rng: random.Random, log: Logger) -> None:
+        self._config = config
+        self._clock = clock
+        self._rng = rng
+        self._log = log
+        self._topics = Topics(config.site.id, config.site.room)
+        self._started_at = clock.now()
+        self._ready = False
+        self._dirty: set[str] = set()
+        self._wake = asyncio.Event()
+        outbox = config.outbox
+        self.outbox = Outbox(
+            outbox.path,
+            max_bytes=outbox.max_mib << 20,
+            reserve_bytes=outbox.reserve_mib << 20,
+            keep_s=outbox.keep_days * 86_400,
+            clock=clock,
+        )
+        self.healths: dict[str, DeviceHealth] = {}
+        self.publisher: Publisher | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. Raises ConfigError or OutboxFailed before anything is opened to a device."""
+        async with AsyncExitStack() as stack:
+            devices = await assemble(self._config, self._clock, stack)
+            self._report_salvage(await self.outbox.open())
+            stack.push_async_callback(self.outbox.close)
+            self.publisher = self._make_publisher()
+            await self._serve(devices, stop, stack)
+
+    async def _serve(self, devices: list[Device], stop: asyncio.Event, stack: AsyncExitStack) -> None:
+        assert self.publisher is not None
+        for device in devices:
+            self.healths[device.name] = DeviceHealth(device.name, device.driver.manifest.id, self._clock)
+        await self._announce(self.healths)
+        sending = asyncio.create_task(self.publisher.run())
+        folder = self._config.outbox.path.parent
+        await stack.enter_async_context(serve(self, self._config.control.port, folder, self._log))
+        running = [asyncio.create_task(self._supervisor(device).run()) for device in devices]
+        status = asyncio.create_task(self._keep_status())
+        self._log.info("started", version=__version__, count=len(devices))
+        await _until_stopped(stop, [sending, status, *running])
+        for task in (*running, status):
+            task.cancel()
+        await asyncio.gather(*running, status, return_exceptions=True)
+        await self._go_offline(sending)
+
+    async def _go_offline(self, sending: asyncio.Task[None]) -> None:
+        """Says goodbye, lets what is on its way arrive, and hangs up. What is left goes out after the next start."""
+        assert self.publisher is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self.publisher.farewell(self._topics.room_status, self._offline_status())
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        self._log.info("stopped")
+
+    def _supervisor(self, device: Device) -> Supervisor:
+        return Supervisor(
+            device,
+            self.outbox,
+            self.healths[device.name],
+            clock=self._clock,
+            rng=self._rng,
+            log=self._log,
+            changed=functools.partial(self._changed, device.name),
+        )
+
+    def _make_publisher(self) -> Publisher:
+        broker = self._config.broker
+        return Publisher(
+            broker,
+            self.outbox,
+            client_id=broker.client_id or client_id(self.outbox.instance_id),
+            will_topic=self._topics.room_status,
+            will_payload=self._offline_status(),
+            clock=self._clock,
+            rng=self._rng,
+            on_change=self._broker_changed,
+        )
+
+    # --- status -------------------------------------------------------------------------------------------------
+
+    def _changed(self, device: str) -> None:
+        self._dirty.add(device)
+        self._wake.set()
+
+    def _broker_changed(self) -> None:
+        self._wake.set()
+
+    async def _keep_status(self) -> None:
+        """Writes the status topics when something changes, and again every REFRESH_S."""
+        said: tuple[Any, ...] = ()
+        while True:
+            try:
+                async with asyncio.timeout(REFRESH_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._dirty.update(self.healths)
+            self._wake.clear()
+            said = self._log_broker(said)
+            changed, self._dirty = self._dirty, set()
+            await self._announce(changed)
+
+    async def _announce(self, devices: Iterable[str]) -> None:
+        assert self.publisher is not None
+        for name in devices:
+            payload = readings.to_json(self.healths[name].status()).encode()
+            self.publisher.announce(self._topics.device_status(name), payload)
+        room = readings.to_json(await self.room_status()).encode()
+        self.publisher.announce(self._topics.room_status, room)
+
+    def _log_broker(self, said: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Once when lost, once when back."""
+        assert self.publisher is not None
+        state = self.publisher.state
+        now = (state.phase, state.reason)
+        if now != said:
+            self._log.info("broker", phase=state.phase, reason=state.reason, address=state.address)
+            if state.phase is Phase.CONNECTED and not state.refusals_visible:
+                self._log.warning("refusals-not-visible", protocol=state.protocol)
+        if state.phase is Phase.CONNECTED and not self._ready:
+            self._ready = True
+            self._log.info("ready", seconds=round((self._clock.now() - self._started_at).total_seconds(), 3))
+        return now
+
+    def _offline_status(self) -> bytes:
+        return json.dumps({"schema": "devicebridge/room-status/1", "state": "offline"}).encode()
+
+    async def room_status(self) -> Mapping[str, Any]:
+        assert self.publisher is not None
+        broker = self.publisher.state
+        return {
+            "schema": "devicebridge/room-status/1",
+            "state": "online",
+            "version": __version__,
+            "as_of": self._clock.now(),
+            "started_at": self._started_at,
+            "simulated": self._config.simulated,
+            "broker": {
+                "phase": broker.phase,
+                "reason": broker.reason,
+                "text": _broker_text(broker),
+                "address": broker.address,
+                "protocol": broker.protocol,
+                "reconnects": broker.reconnects,
+                "nobody_listening": broker.nobody_listening,
+                "refusals_visible": broker.refusals_visible,
+            },
+            "outbox": await self._outbox_status(),
+            "devices": {name: health.state for name, health in self.healths.items()},
+        }
+
+    async def _outbox_status(self) -> Mapping[str, Any]:
+        try:
+            stats = await self.outbox.stats()
+        except OutboxFailed as error:
+            return {"fault": error.fault}
+        return {
+            "fault": stats.refusing,
+            "pending": stats.pending,
+            "oldest_pending_at": stats.oldest_pending_at,
+            "sent": stats.sent,
+            "parked": stats.parked,
+        }
+
+    def _report_salvage(self, report: OpenReport) -> None:
+        if report.moved_to or report.missing:
+            self._log.error("outbox-salvaged", salvaged=report.salvaged, count=report.damaged, lost=report.missing)
+
+
+def _broker_text(broker: BrokerState) -> str | None:
+    """The gravest thing there is to say; None where all is well."""
+    reason = broker.reason or next((held.reason for held in broker.held), None) or broker.status_refused
+    if reason is not None:
+        return BROKER[reason]
+    if broker.nobody_listening:
+        return NOBODY_LISTENS
+    return None if broker.refusals_visible else REFUSALS_HIDDEN
+
+
+async def _until_stopped(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Returns when told to stop; raises what a task raised. One that merely ends is not waited for any longer."""
+    waiting = asyncio.create_task(stop.wait())
+    left: set[asyncio.Task[Any]] = {waiting, *tasks}
+    try:
+        while not waiting.done():
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        waiting.cancel()
+
+
+def install_signal_handlers(stop: Callable[[], None]) -> None:
+    """SIGINT, SIGTERM and, on Windows, Ctrl-Break: the same on every platform and event loop."""
+    import signal
+
+    loop = asyncio.get_running_loop()
+
+    def handler(_number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(stop)
+
+    for name in ("SIGINT", "SIGTERM", *(("SIGBREAK",) if sys.platform == "win32" else ())):
+        signal.signal(getattr(signal, name), handler)

@@ -33,7 +33,7 @@ MOSQUITTO_ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", r"C
 
 
 def main(words: list[str]) -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is what this line is for
         return _fail(f"this is Python {sys.version.split()[0]}; devicebridge needs 3.11 or newer")
     if not words or words[0] not in EXTRAS:
         return _fail((__doc__ or "").strip())

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 from ..clock import Clock
 from .files import FileLock
 from .model import Entry, Fault, OpenReport, OutboxFailed, Row, State, Stats
-from .rows import faults, time_range
+from .rows import Mark, Prepared, faults, prepare, time_range
 from .salvage import beside
-from .store import PRUNE_ROWS, Mark, Prepared, Store, prepare
+from .store import PRUNE_ROWS, Store
 
 MARK_DELAY_S = 0.1
 """Marks wait so long for a commit to go along with. A lost mark costs a duplicate, which carries the same id."""

@@ -1,14 +1,15 @@
-"""Rows as they lie in the table, and SQLite's result codes as faults."""
+"""Rows as they lie in the table, the statements about them, and SQLite's result codes as faults."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .model import Fault, OutboxFailed, Row, State
+from .model import Entry, Fault, OutboxFailed, Row, State, checksum
 
 FAULTS = {
     sqlite3.SQLITE_FULL: Fault.DISK_FULL,
@@ -23,7 +24,53 @@ FAULTS = {
 
 ROW = "seq, id, revision, lane, topic, payload, created_ms, state, attempts, reason, settled_ms"
 
+LANES = """
+    WITH RECURSIVE lanes (lane) AS (
+        SELECT min(lane) FROM outbox WHERE state = 0
+        UNION ALL
+        SELECT (SELECT min(lane) FROM outbox WHERE state = 0 AND lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
+    )
+    SELECT lane FROM lanes WHERE lane IS NOT NULL
+"""
+OLDEST = f"""
+    SELECT min((SELECT created_ms FROM outbox WHERE state = 0 AND lane = each.lane ORDER BY seq LIMIT 1))
+    FROM ({LANES}) each
+"""
+PENDING = f"SELECT {ROW}, crc FROM outbox WHERE state = 0 AND lane = ? AND seq > ? ORDER BY seq LIMIT ?"
+INSERT = """
+    INSERT INTO outbox (id, revision, lane, topic, payload, raw, crc, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id, revision) DO NOTHING
+"""
+MARK = """
+    UPDATE outbox SET attempts = attempts + 1, state = ?1, reason = ?2, settled_ms = ?3
+    WHERE seq = ?4 AND (state = 0 OR ?1 = 1)
+"""
+"""Only "sent" outdoes what an operator did meanwhile: it is a fact."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Prepared = tuple[str, int, str, str, bytes, bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of a row, to be written with the next commit."""
+
+    seq: int
+    state: State
+    reason: str | None
+    at: datetime
+
+
+def prepare(entries: Sequence[Entry]) -> list[Prepared]:
+    """Raises OutboxFailed: BAD_ENTRY."""
+    try:
+        return [
+            (e.id, e.revision, e.lane, e.topic, e.payload, e.raw, checksum(e.id, e.revision, e.topic, e.payload))
+            for e in entries
+        ]
+    except (TypeError, ValueError) as error:
+        raise OutboxFailed(Fault.BAD_ENTRY) from error
 
 
 def select(db: sqlite3.Connection, where: str, values: Sequence[object], limit: int) -> list[Row]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,23 @@ from typing import Any
 from ..clock import Clock
 from . import salvage, schema
 from .files import HighWater, HighWaterFile, Reserve
-from .model import Entry, Fault, OpenReport, OutboxFailed, OutboxFull, Row, State, Stats, checksum
-from .rows import ROW, fault_of, faults, is_full, select, to_ms, to_row, to_time
+from .model import Fault, OpenReport, OutboxFailed, OutboxFull, Row, State, Stats, checksum
+from .rows import (
+    INSERT,
+    LANES,
+    MARK,
+    OLDEST,
+    PENDING,
+    Mark,
+    Prepared,
+    fault_of,
+    faults,
+    is_full,
+    select,
+    to_ms,
+    to_row,
+    to_time,
+)
 
 PRAGMAS = (
     "journal_mode = WAL",
@@ -42,51 +56,6 @@ _BAD_ENTRY = (
     sqlite3.ProgrammingError,
     OverflowError,
 )
-_LANES = """
-    WITH RECURSIVE lanes (lane) AS (
-        SELECT min(lane) FROM outbox WHERE state = 0
-        UNION ALL
-        SELECT (SELECT min(lane) FROM outbox WHERE state = 0 AND lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
-    )
-    SELECT lane FROM lanes WHERE lane IS NOT NULL
-"""
-_OLDEST = f"""
-    SELECT min((SELECT created_ms FROM outbox WHERE state = 0 AND lane = each.lane ORDER BY seq LIMIT 1))
-    FROM ({_LANES}) each
-"""
-_PENDING = f"SELECT {ROW}, crc FROM outbox WHERE state = 0 AND lane = ? AND seq > ? ORDER BY seq LIMIT ?"
-_INSERT = """
-    INSERT INTO outbox (id, revision, lane, topic, payload, raw, crc, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id, revision) DO NOTHING
-"""
-_MARK = """
-    UPDATE outbox SET attempts = attempts + 1, state = ?1, reason = ?2, settled_ms = ?3
-    WHERE seq = ?4 AND (state = 0 OR ?1 = 1)
-"""
-"""Only "sent" outdoes what an operator did meanwhile: it is a fact."""
-
-Prepared = tuple[str, int, str, str, bytes, bytes, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What became of a row, to be written with the next commit."""
-
-    seq: int
-    state: State
-    reason: str | None
-    at: datetime
-
-
-def prepare(entries: Sequence[Entry]) -> list[Prepared]:
-    """Raises OutboxFailed: BAD_ENTRY."""
-    try:
-        return [
-            (e.id, e.revision, e.lane, e.topic, e.payload, e.raw, checksum(e.id, e.revision, e.topic, e.payload))
-            for e in entries
-        ]
-    except (TypeError, ValueError) as error:
-        raise OutboxFailed(Fault.BAD_ENTRY) from error
 
 
 class Store:
@@ -143,10 +112,10 @@ class Store:
         sound: list[Row] = []
         damaged: list[int] = []
         with faults():
-            for (lane,) in self._db.execute(_LANES).fetchall():
+            for (lane,) in self._db.execute(LANES).fetchall():
                 if lane in lanes_excluded:
                     continue
-                for *found, crc in self._db.execute(_PENDING, (lane, after.get(lane, 0), limit)):
+                for *found, crc in self._db.execute(PENDING, (lane, after.get(lane, 0), limit)):
                     row = to_row(*found)
                     if checksum(row.id, row.revision, row.topic, row.payload) == crc:
                         sound.append(row)
@@ -192,7 +161,7 @@ class Store:
                 self._one(f"SELECT count(*) FROM outbox WHERE state = {state:d}") for state in State
             )
             self._refusing = self._refusing and self._short_of()
-            oldest_ms = self._one(_OLDEST)
+            oldest_ms = self._one(OLDEST)
             return Stats(
                 pending,
                 sent,
@@ -274,7 +243,7 @@ class Store:
         now_ms = to_ms(self._clock.now())
         with schema.transaction(self._db):
             settled = [(m.state, m.reason, to_ms(m.at) if m.state else None, m.seq) for m in marks]
-            self._db.executemany(_MARK, settled)
+            self._db.executemany(MARK, settled)
             outcomes = [self._insert(group, now_ms) for group in groups]
         if groups:
             self._note_high()
@@ -290,7 +259,7 @@ class Store:
         before = self._db.total_changes
         self._db.execute("SAVEPOINT one_group")
         try:
-            self._db.executemany(_INSERT, [(*values, now_ms) for values in group])
+            self._db.executemany(INSERT, [(*values, now_ms) for values in group])
         except _BAD_ENTRY:
             self._db.execute("ROLLBACK TO one_group")
             return OutboxFailed(Fault.BAD_ENTRY)

@@ -16,6 +16,7 @@ class _Announcement:
     sent: int = 0
     answered: int = 0
     losses: int = 0
+    refused: Reason | None = None
     hopeless: bool = False
 
     def change(self, payload: bytes) -> None:
@@ -23,6 +24,7 @@ class _Announcement:
             self.payload = payload
             self.version += 1
             self.hopeless = False
+            self.refused = None
 
     @property
     def is_due(self) -> bool:
@@ -33,18 +35,21 @@ class _Announcement:
 class Announcements:
     def __init__(self) -> None:
         self._latest: dict[str, _Announcement] = {}
-        self.refused: Reason | None = None
         self.progress = asyncio.Event()
         """Set, and cleared again, at every answer."""
+
+    @property
+    def refused(self) -> Reason | None:
+        return next((each.refused for each in self._latest.values() if each.refused), None)
 
     def set(self, topic: str, payload: bytes) -> None:
         self._latest.setdefault(topic, _Announcement(payload)).change(payload)
 
     def start_over(self) -> None:
         """A new connection: the broker may have published the will, or lost all it retained."""
-        self.refused = None
         for each in self._latest.values():
             each.sent = each.answered = 0
+            each.refused = each.refused if each.hopeless else None
 
     def due(self, *, suspects: bool) -> list[str]:
         """Topics to be told. Those that connections keep ending with are asked for apart, when nothing else waits."""
@@ -59,7 +64,7 @@ class Announcements:
         each = self._latest[topic]
         each.answered = each.sent
         each.losses = 0
-        self.refused = refused
+        each.refused = refused
         self.progress.set()
         self.progress.clear()
 
@@ -73,7 +78,7 @@ class Announcements:
     def give_up(self, topic: str, reason: Reason) -> None:
         """Until it says something else."""
         self._latest[topic].hopeless = True
-        self.refused = reason
+        self._latest[topic].refused = reason
 
     def is_told(self, topic: str) -> bool:
         each = self._latest[topic]

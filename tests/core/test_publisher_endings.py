@@ -421,9 +421,12 @@ def test_a_status_that_ends_the_connection_does_not_stop_the_readings(rig, entry
             r.publisher.announce("status", b"poison")
             await r.outbox.put([entry(1), entry(2), entry(3, lane="scale")])
             await go_on_until(r, lambda: r.publisher.counters.acknowledged == 3)
+            await go_on_until(r, lambda: r.state.phase is Phase.WAITING)
+            await r.outbox.put([entry(4)])  # which proves the next connection sound
             await go_on_until(r, lambda: r.state.status_refused is Reason.BREAKS_CONNECTION)
             assert r.publisher.counters.parked == 0
-            await until(lambda: r.state.phase is Phase.CONNECTED)
+            await go_on_until(r, lambda: r.state.phase is Phase.CONNECTED)
+            assert r.state.status_refused is Reason.BREAKS_CONNECTION
             r.publisher.announce("status", b"better")
             await until(lambda: broker.published[-1].payload == b"better")
 

@@ -12,15 +12,12 @@ from pydantic import ConfigDict
 
 from devicebridge.sdk import ByteLink, Frame, LinkLost, Noise, Options, Outlet
 from devicebridge.testing import conformance
-from devicebridge.testing.conformance import Case, cases
+from devicebridge.testing.suite import test_conformance
 from devicebridge_drivers.nonin import DRIVER
 from devicebridge_drivers.nonin.codec import Codec
 from devicebridge_simulators.nonin import SIMULATOR
 
-
-@pytest.mark.parametrize("case", cases(), ids=str)
-def test_conformance(case: Case) -> None:
-    case.run()
+__all__ = ["test_conformance"]
 
 
 class LosesBytes(Codec):

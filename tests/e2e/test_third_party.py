@@ -37,8 +37,7 @@ def test_it_decodes(acme: Path) -> None:
 
 
 def test_it_passes_conformance(acme: Path) -> None:
-    conformance = Path(__file__).parents[1] / "drivers" / "test_conformance.py"
-    words = ("-m", "pytest", "-p", "no:cacheprovider", "-k", "acme", str(conformance))
+    words = ("-m", "pytest", "-p", "no:cacheprovider", "-k", "acme", "--pyargs", "devicebridge.testing.suite")
     result = _run(acme, *words)
     assert result.returncode == 0, result.stdout
     assert " passed" in result.stdout

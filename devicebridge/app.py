@@ -15,20 +15,30 @@ from . import __version__, readings
 from .assemble import assemble
 from .clock import Clock
 from .config import Config
-from .health import DeviceHealth
-from .logs import Logger
-from .outbox import OpenReport, Outbox, OutboxFailed
+from .health import DeviceHealth, DeviceState
+from .logs import Logger, place_of
+from .outbox import Fault, OpenReport, Outbox, OutboxFailed
 from .publisher import BrokerState, Phase, Publisher, client_id
 from .supervise import Device, Supervisor
 from .topics import Topics
 from .web.listen import serve
-from .words import BROKER, NOBODY_LISTENS, REFUSALS_HIDDEN
+from .words import BROKER, NOBODY_LISTENS, OUTBOX, REFUSALS_HIDDEN
+
+BREATH_S = 0.1
+"""Between two rounds of status, so that a flapping device costs the broker little."""
 
 REFRESH_S = 30.0
 """How often the status topics are written again, so that "ok" is never older than this."""
 
-FAREWELL_S = 0.7
-"""How long a stop waits for the broker to take our last status: all of it must be over within 2 s."""
+SESSIONS_END_S, FAREWELL_S, HANG_UP_S = 0.6, 0.5, 0.6
+"""How long a stop waits for sessions to end, for the broker to take our last status, and for answers under way: all
+of it must be over within 2 s, whatever hangs."""
+
+PUBLISHER_RETRY_S = 5.0
+
+SLEEP_CHECK_S = 5.0
+SLEEP_GAP_S = 15.0
+"""So long a gap between two looks at the clock means that the PC slept, or that its clock was set."""
 
 
 class Daemon:
@@ -42,6 +52,7 @@ class Daemon:
         self._topics = Topics(config.site.id, config.site.room)
         self._started_at = clock.now()
         self._ready = False
+        self._refusing: Fault | None = None
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         outbox = config.outbox
@@ -67,28 +78,51 @@ class Daemon:
     async def _serve(self, devices: list[Device], stop: asyncio.Event, stack: AsyncExitStack) -> None:
         assert self.publisher is not None
         for device in devices:
-            self.healths[device.name] = DeviceHealth(device.name, device.driver.manifest.id, self._clock)
+            manifest = device.driver.manifest
+            silent = manifest.rhythm.idle_timeout_s is None or device.over_gatt
+            self.healths[device.name] = DeviceHealth(device.name, manifest.id, self._clock, may_be_silent=silent)
         await self._announce(self.healths)
-        sending = asyncio.create_task(self.publisher.run())
-        folder = self._config.outbox.path.parent
-        await stack.enter_async_context(serve(self, self._config.control.port, folder, self._log))
+        sending = asyncio.create_task(self._keep_sending())
+        try:
+            folder = self._config.outbox.path.parent
+            await stack.enter_async_context(serve(self, self._config.control.port, folder, self._log))
+            self._log.info("started", version=__version__, count=len(devices))
+            await self._watch_over(devices, stop)
+        finally:
+            await self._go_offline(sending)
+
+    async def _watch_over(self, devices: list[Device], stop: asyncio.Event) -> None:
+        """Runs the devices until told to stop, and ends them in bounded time."""
         running = [asyncio.create_task(self._supervisor(device).run()) for device in devices]
-        status = asyncio.create_task(self._keep_status())
-        self._log.info("started", version=__version__, count=len(devices))
-        await _until_stopped(stop, [sending, status, *running])
-        for task in (*running, status):
-            task.cancel()
-        await asyncio.gather(*running, status, return_exceptions=True)
-        await self._go_offline(sending)
+        running += [asyncio.create_task(self._keep_status()), asyncio.create_task(self._notice_sleep())]
+        try:
+            await _until_stopped(stop, running)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=SESSIONS_END_S)
+
+    async def _keep_sending(self) -> None:
+        """A publisher that fails must not end the collecting: readings go on to the disk, and it is tried again."""
+        assert self.publisher is not None
+        while True:
+            try:
+                await self.publisher.run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is contained here
+                self._log.error("publisher-fault", error=type(error).__name__, place=place_of(error))
+            await self._clock.sleep(PUBLISHER_RETRY_S)
 
     async def _go_offline(self, sending: asyncio.Task[None]) -> None:
         """Says goodbye, lets what is on its way arrive, and hangs up. What is left goes out after the next start."""
         assert self.publisher is not None
+        for health in self.healths.values():
+            health.enter(DeviceState.STOPPED)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
+                await self._announce_devices(self.healths)
                 await self.publisher.farewell(self._topics.room_status, self._offline_status())
         sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        await asyncio.wait({sending}, timeout=HANG_UP_S)
         self._log.info("stopped")
 
     def _supervisor(self, device: Device) -> Supervisor:
@@ -132,27 +166,50 @@ class Daemon:
                 async with asyncio.timeout(REFRESH_S):
                     await self._wake.wait()
             except TimeoutError:
+                for health in self.healths.values():
+                    health.settle()
                 self._dirty.update(self.healths)
             self._wake.clear()
             said = self._log_broker(said)
             changed, self._dirty = self._dirty, set()
             await self._announce(changed)
+            await asyncio.sleep(BREATH_S)
+
+    async def _notice_sleep(self) -> None:
+        """After a sleep the connection is dead without knowing it: a new one is made at once."""
+        assert self.publisher is not None
+        looked = self._clock.now(), self._clock.monotonic_s()
+        while True:
+            await self._clock.sleep(SLEEP_CHECK_S)
+            now = self._clock.now(), self._clock.monotonic_s()
+            wall_s, elapsed_s = (now[0] - looked[0]).total_seconds(), now[1] - looked[1]
+            if max(wall_s, elapsed_s) > SLEEP_GAP_S or abs(wall_s - elapsed_s) > SLEEP_GAP_S:
+                self._log.warning("clock-gap", seconds=round(max(wall_s, elapsed_s)))
+                self.publisher.reconnect()
+            looked = now
 
     async def _announce(self, devices: Iterable[str]) -> None:
         assert self.publisher is not None
+        room = await self.room_status()
+        if (refusing := room["outbox"]["fault"]) != self._refusing:
+            self._refusing, devices = refusing, self.healths
+        await self._announce_devices(devices)
+        self.publisher.announce(self._topics.room_status, readings.to_json(room).encode())
+
+    async def _announce_devices(self, devices: Iterable[str]) -> None:
+        assert self.publisher is not None
         for name in devices:
-            payload = readings.to_json(self.healths[name].status()).encode()
-            self.publisher.announce(self._topics.device_status(name), payload)
-        room = readings.to_json(await self.room_status()).encode()
-        self.publisher.announce(self._topics.room_status, room)
+            status = self.healths[name].status(cannot_save=self._refusing is not None)
+            self.publisher.announce(self._topics.device_status(name), readings.to_json(status).encode())
 
     def _log_broker(self, said: tuple[Any, ...]) -> tuple[Any, ...]:
         """Once when lost, once when back."""
         assert self.publisher is not None
         state = self.publisher.state
-        now = (state.phase, state.reason)
+        refused = next((held.reason for held in state.held), state.status_refused)
+        now = (state.phase, state.reason, refused)
         if now != said:
-            self._log.info("broker", phase=state.phase, reason=state.reason, address=state.address)
+            self._log.info("broker", phase=state.phase, reason=state.reason or refused, address=state.address)
             if state.phase is Phase.CONNECTED and not state.refusals_visible:
                 self._log.warning("refusals-not-visible", protocol=state.protocol)
         if state.phase is Phase.CONNECTED and not self._ready:
@@ -191,13 +248,15 @@ class Daemon:
         try:
             stats = await self.outbox.stats()
         except OutboxFailed as error:
-            return {"fault": error.fault}
+            return {"fault": error.fault, "text": OUTBOX[error.fault]}
         return {
             "fault": stats.refusing,
+            "text": OUTBOX[stats.refusing] if stats.refusing else None,
             "pending": stats.pending,
             "oldest_pending_at": stats.oldest_pending_at,
             "sent": stats.sent,
             "parked": stats.parked,
+            "damaged": stats.damaged,
         }
 
     def _report_salvage(self, report: OpenReport) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from . import registry
 from .clock import Clock
-from .config import Config, ConfigError, DeviceConfig, Problem, problems
+from .config import BluetoothConfig, Config, ConfigError, DeviceConfig, Problem, problems
 from .intake import Intake, Source
 from .links import Opener
 from .links.serial import Abandoned, SerialOpener
@@ -20,7 +20,7 @@ from .sdk.driver import Driver, Options
 from .supervise import Device
 
 if TYPE_CHECKING:
-    from .links.gatt import Radio
+    from .links.gatt import Backend, Radio
 
 
 def device_problems(config: Config, file: str, text: str = "") -> list[Problem]:
@@ -110,9 +110,9 @@ class _Openers:
             assert driver.manifest.gatt is not None
             assert self.radio is not None
             return self.radio.opener(device.address, driver.manifest.gatt)
-        assert driver.manifest.serial is not None
+        line = driver.manifest.serial_at(device.baud)
+        assert line is not None
         assert device.port is not None
-        line = driver.manifest.serial
         return SerialOpener(device.port, line, baud=device.baud, clock=self.clock, abandoned=self.abandoned)
 
 
@@ -121,14 +121,28 @@ def _uses_bluetooth(config: Config) -> bool:
 
 
 async def start_radio(config: Config, clock: Clock, stack: AsyncExitStack) -> Radio:
-    """The adapter, scanning until `stack` is closed."""
+    """The adapter, scanning until `stack` is closed. Raises ConfigError for a simulated one that cannot be had."""
     from .links.gatt import Backend, Radio
 
     backend = Backend()
     if config.bluetooth.radio != "system":
-        factory = registry.radio(config.bluetooth.radio)
-        backend = await stack.enter_async_context(factory(config.bluetooth.radio_address))
+        backend = await _simulated_radio(config.bluetooth, stack)
     radio = Radio(backend, clock=clock, adapter=config.bluetooth.adapter)
     await radio.start()
     stack.push_async_callback(radio.stop)
     return radio
+
+
+async def _simulated_radio(bluetooth: BluetoothConfig, stack: AsyncExitStack) -> Backend:
+    try:
+        factory = registry.radio(bluetooth.radio)
+    except KeyError:
+        remedy = f"installed are: system, {', '.join(registry.names(registry.RADIOS))}"
+        raise ConfigError([Problem("bluetooth.radio", f'no radio "{bluetooth.radio}"', remedy)]) from None
+    try:
+        backend: Backend = await stack.enter_async_context(factory(bluetooth.radio_address))
+    except ValueError as error:
+        raise ConfigError(
+            [Problem("bluetooth.radio_address", str(error), "write where the radio is reached")]
+        ) from None
+    return backend

@@ -19,8 +19,9 @@ from .sdk.outlet import Battery, DeviceIdentity
 
 class DeviceState(StrEnum):
     """starting: not tried yet. waiting: in order, the device speaks only after a measurement. ok: connected, and
-    heard within its rhythm. lost: the link is not there. refused: it must not be read as it is. cannot-save: the
-    disk refuses. fault: a mistake of ours or the driver's."""
+    heard just now. lost: the link is not there. refused: it must not be read as it is. cannot-save: the disk refuses.
+    fault: a mistake of ours or the driver's. quarantined: its driver cannot be stopped and is not started again.
+    stopped: the program has ended."""
 
     STARTING = "starting"
     WAITING = "waiting"
@@ -29,6 +30,8 @@ class DeviceState(StrEnum):
     REFUSED = "refused"
     CANNOT_SAVE = "cannot-save"
     FAULT = "fault"
+    QUARANTINED = "quarantined"
+    STOPPED = "stopped"
 
 
 REMEDIES: dict[Loss, tuple[DeviceState, str]] = {
@@ -59,8 +62,13 @@ _SENTENCES: dict[DeviceState, str] = {
     DeviceState.WAITING: "Ready. Take a measurement.",
     DeviceState.OK: "Connected.",
     DeviceState.CANNOT_SAVE: "Readings cannot be saved on this PC. Note them by hand, and call IT.",
+    DeviceState.QUARANTINED: "The program that reads this device hangs and was shut out. Call IT.",
+    DeviceState.STOPPED: "The program that reads this device is not running. Note readings by hand, and call IT.",
     DeviceState.FAULT: "The program that reads this device failed and is starting again. If this stays, call IT.",
 }
+
+QUIET_S = 60.0
+"""A device that is silent between measurements counts as heard for so long."""
 
 NOISE_LIMIT_BYTES = 64
 """More noise than this, and more than half of all that was heard, means a wrong cable or wrong settings."""
@@ -73,6 +81,8 @@ class DeviceHealth:
     name: str
     driver: str
     clock: Clock
+    may_be_silent: bool = True
+    """Between measurements, as cuffs are; False for one that speaks all the time."""
     state: DeviceState = DeviceState.STARTING
     reason: Loss | None = None
     since: datetime = field(init=False)
@@ -95,7 +105,16 @@ class DeviceHealth:
         self.state, self.reason, self.since = state, reason, self.clock.now()
         return True
 
+    def settle(self) -> None:
+        """An "ok" that rests on old evidence goes back to waiting."""
+        heard_at = self.last_bytes_at
+        if self.state is not DeviceState.OK or not self.may_be_silent or heard_at is None:
+            return
+        if (self.clock.now() - heard_at).total_seconds() > QUIET_S:
+            self.enter(DeviceState.WAITING)
+
     def begin_session(self) -> None:
+        self.counts["sessions"] += 1
         self.session_bytes = self.session_noise_bytes = 0
 
     def heard(self, size: int) -> None:
@@ -111,20 +130,26 @@ class DeviceHealth:
         return self.session_noise_bytes > max(NOISE_LIMIT_BYTES, self.session_bytes / 2)
 
     @property
+    def is_understood(self) -> bool:
+        """Well away from `mostly_noise`, so that the state does not flap."""
+        return self.session_noise_bytes * 4 <= self.session_bytes
+
+    @property
     def sentence(self) -> str:
-        if self.mostly_noise:
-            return REMEDIES[Loss.UNEXPECTED_DATA][1]
         return REMEDIES[self.reason][1] if self.reason else _SENTENCES[self.state]
 
-    def status(self) -> dict[str, Any]:
-        """The retained status message."""
+    def status(self, *, cannot_save: bool = False) -> dict[str, Any]:
+        """The retained status message. cannot_save: the outbox refuses, so nothing of this device would be kept."""
+        state, text = self.state, self.sentence
+        if cannot_save and state is not DeviceState.STOPPED:
+            state, text = DeviceState.CANNOT_SAVE, _SENTENCES[DeviceState.CANNOT_SAVE]
         return {
             "schema": "devicebridge/device-status/1",
             "device": self.name,
             "driver": self.driver,
-            "state": self.state,
+            "state": state,
             "reason": self.reason,
-            "text": self.sentence,
+            "text": text,
             "since": self.since,
             "as_of": self.clock.now(),
             "last_heard_at": self.last_bytes_at,

@@ -1,7 +1,8 @@
 """Intake: from what a device said to a row for the outbox. Unit, time, quality and id are settled here.
 
-Time (`_settle_time`): the device's clock is believed only where it can be checked. An old reading never looks new:
-what cannot be dated is published as held, without a time, for a person to decide.
+Time (`_settle_time`): a device's clock is believed only where it can be checked, and its elapsed time is reckoned on
+our monotonic clock, so that neither a wrong device clock nor a jump of this PC's can move a reading. An old reading
+never looks new: what cannot be dated is published as held, without a time, for a person to decide.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from .topics import Topics
 NAMESPACE = uuid.UUID("6b1f8a52-0c43-5f0e-9a57-3d1c7e0b9a41")
 """Of our own making; never to be changed: reading ids derive from it."""
 
-FIRST_BELIEVABLE_YEAR = 2010
-"""Start-up dates of unset clocks lie before it (2000-01-01 is the commonest)."""
+BELIEVABLE_YEARS = range(2010, 2100)
+"""Start-up dates of unset clocks lie before it (2000-01-01 is the commonest); a device of today shows none beyond."""
 
 LIVE_WINDOW = timedelta(minutes=3)
 """A cuff or meter pushes a result within a minute; one older than this by its own clock came from memory."""
@@ -53,10 +54,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """The device's present time, and ours at that instant."""
+    """The device's present time, and the instant of our monotonic clock at which it was read."""
 
     device: datetime
-    gateway: datetime
+    monotonic_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +81,15 @@ class Intake:
         self.device_clock: ClockReading | None = None
 
     def read_clock(self, device_now: datetime) -> None:
-        self.device_clock = ClockReading(device_now, self._clock.now())
+        self.device_clock = ClockReading(device_now, self._clock.monotonic_s())
 
     @property
     def clock_offset_s(self) -> int | None:
         """Gateway minus device; None where the device's clock is unreadable or unset."""
-        read = self.device_clock
-        if read is None or _is_unset(read.device):
+        device_now = self._device_now()
+        if device_now is None or not _is_believable(device_now):
             return None
-        return round((self._local(read.gateway) - read.device).total_seconds())
+        return round((self._local(self._clock.now()) - device_now).total_seconds())
 
     def entries(self, group: tuple[Observation, ...]) -> list[Entry]:
         """The outbox rows of one clinical act. Raises KeyError for a value that no code table knows."""
@@ -149,11 +150,12 @@ class Intake:
     def _id(self, observation: Observation) -> uuid.UUID:
         """The same for the same measurement, on whichever PC and however often it is heard.
 
-        The device's own key (record number, time stamp) makes it, together with the values, so that a counter
-        that starts again after a reset cannot hide a reading. Without such a key there is nothing to recognise a
-        repeat by, and each is its own.
+        The device's own key (record number, believable time stamp) makes it, together with the values, so that a
+        counter that starts again after a reset cannot hide a reading. Without such a key there is nothing to
+        recognise a repeat by, and each is its own: a clock that was never set shows the same time twice.
         """
-        if observation.record is None and observation.device_time is None:
+        stamp = observation.device_time
+        if observation.record is None and (stamp is None or not _is_believable(stamp)):
             return uuid.uuid4()
         parts: list[object] = [self._identity_key(), observation.kind, observation.record, observation.device_time]
         for v in observation.values:
@@ -169,43 +171,58 @@ class Intake:
         return f"{source.driver}/{source.link_identity}/{source.site}/{source.room}/{source.device}"
 
     def _settle_time(self, observation: Observation, received_at: datetime) -> Settled:
-        stamp, read = observation.device_time, self.device_clock
-        unset = Status.CLOCK_UNSET in observation.status or (stamp is not None and _is_unset(stamp))
+        stamp, device_now = observation.device_time, self._device_now()
+        unset = Status.CLOCK_UNSET in observation.status or (stamp is not None and not _is_believable(stamp))
         dated = Settled(None, ClockWord.UNKNOWN, observation.origin, self.clock_offset_s, unset)
-        if stamp is None or unset:
+        if stamp is None or device_now is None:
+            return self._unchecked(dated, stamp, received_at)
+        age = device_now - stamp
+        if _is_believable(device_now) == unset or age < -AHEAD_TOLERANCE:
+            # Between this stamp and now the clock was set, or lost its time: it is a record, of no known age.
+            return replace(dated, origin=Origin.STORED)
+        if unset:
+            # A clock that was never set still runs: what it calls old is old, and when that was nobody knows.
+            return self._on_arrival(_aged(dated, age), received_at)
+        return self._by_age(_aged(dated, age), stamp, max(age, timedelta()), received_at)
+
+    def _unchecked(self, dated: Settled, stamp: datetime | None, received_at: datetime) -> Settled:
+        """No clock to check by: a stamp is believed where it agrees with ours, else the time is not known."""
+        if stamp is None or dated.clock_unset:
             return self._on_arrival(dated, received_at)
-        if read is None or _is_unset(read.device):
-            return self._by_agreement(dated, stamp, received_at)
-        if stamp - read.device > AHEAD_TOLERANCE + (received_at - read.gateway):
-            return self._on_arrival(dated, received_at)
-        return self._corrected(dated, stamp, read, received_at)
+        measured = self._nearest(stamp, received_at)
+        if dated.origin is Origin.LIVE and -AHEAD_TOLERANCE <= received_at - measured <= LIVE_WINDOW:
+            return replace(dated, measured_at=min(measured, received_at), clock=ClockWord.DEVICE_SYNCED)
+        return dated
 
     def _on_arrival(self, dated: Settled, received_at: datetime) -> Settled:
-        """No stamp to go by: what was pushed live is of now; what came from memory stays without a time."""
+        """What was pushed live is of now; what came from memory stays without a time."""
         if dated.origin is Origin.STORED:
             return dated
         return replace(dated, measured_at=received_at, clock=ClockWord.GATEWAY)
 
-    def _by_agreement(self, dated: Settled, stamp: datetime, received_at: datetime) -> Settled:
-        """A stamp whose clock cannot be read: believed where it agrees with ours, else the time is not known."""
-        measured = self._nearest(stamp, received_at)
-        if dated.origin is Origin.LIVE and abs(received_at - measured) <= LIVE_WINDOW:
-            return replace(dated, measured_at=measured, clock=ClockWord.DEVICE_SYNCED)
-        return dated
+    def _by_age(self, dated: Settled, stamp: datetime, age: timedelta, received_at: datetime) -> Settled:
+        """A device that agrees with us means our zone's local time; any other is dated by its own elapsed time."""
+        by_age = received_at - age
+        assert dated.offset_s is not None
+        if abs(dated.offset_s) > SYNC_TOLERANCE.total_seconds():
+            return replace(dated, measured_at=by_age, clock=ClockWord.CORRECTED)
+        measured = min(self._nearest(stamp, by_age), received_at)
+        return replace(dated, measured_at=measured, clock=ClockWord.DEVICE_SYNCED)
 
-    def _corrected(self, dated: Settled, stamp: datetime, read: ClockReading, received_at: datetime) -> Settled:
-        """Dated by the device's own elapsed time, so that neither zone nor daylight saving is ever guessed."""
-        measured = read.gateway - (read.device - stamp)
-        offset = abs(self._local(read.gateway) - read.device)
-        word = ClockWord.DEVICE_SYNCED if offset <= SYNC_TOLERANCE else ClockWord.CORRECTED
-        stored = dated.origin is Origin.STORED or received_at - measured > LIVE_WINDOW
-        origin = Origin.STORED if stored else Origin.LIVE
-        return replace(dated, measured_at=min(measured, received_at), clock=word, origin=origin)
+    def _device_now(self) -> datetime | None:
+        """What the device's clock shows at this moment, from when it was read; None where it was not."""
+        read = self.device_clock
+        if read is None:
+            return None
+        try:
+            return read.device + timedelta(seconds=self._clock.monotonic_s() - read.monotonic_s)
+        except OverflowError:
+            return None
 
-    def _nearest(self, stamp: datetime, received_at: datetime) -> datetime:
-        """The instant nearest to arrival that this local time can mean: a repeated hour means two."""
+    def _nearest(self, stamp: datetime, other: datetime) -> datetime:
+        """The instant nearest to another that this local time can mean: a repeated hour means two."""
         candidates = (stamp.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        return min(candidates, key=lambda instant: abs(received_at - instant))
+        return min(candidates, key=lambda instant: abs(other - instant))
 
     def _local(self, instant: datetime) -> datetime:
         return instant.astimezone(self._zone).replace(tzinfo=None)
@@ -214,5 +231,9 @@ class Intake:
         return instant.astimezone(self._zone) if instant else None
 
 
-def _is_unset(stamp: datetime) -> bool:
-    return stamp.year < FIRST_BELIEVABLE_YEAR
+def _aged(dated: Settled, age: timedelta) -> Settled:
+    return replace(dated, origin=Origin.STORED) if age > LIVE_WINDOW else dated
+
+
+def _is_believable(stamp: datetime) -> bool:
+    return stamp.year in BELIEVABLE_YEARS

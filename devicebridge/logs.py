@@ -6,11 +6,13 @@ are capped in size and number.
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.handlers
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol
 
@@ -31,6 +33,7 @@ KEYS = frozenset(
         "error",  # an exception's type, never its text
         "event",
         "level",
+        "library",
         "lost",
         "phase",
         "place",
@@ -70,6 +73,10 @@ def configure(config: LogConfig) -> Logger:
     sink.propagate = False
     level = logging.getLevelName(config.level.upper())
     sink.setLevel(level)
+    libraries = logging.StreamHandler(sys.stderr) if config.file is None else handler
+    root = logging.getLogger()
+    root.handlers = [_Nameless(libraries)]
+    root.setLevel(logging.WARNING)
     return structlog.wrap_logger(  # type: ignore[no-any-return]
         sink,
         processors=[
@@ -81,6 +88,30 @@ def configure(config: LogConfig) -> Logger:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
+
+
+class _Nameless(logging.Handler):
+    """What libraries log may hold bytes and texts of devices: only who spoke, how gravely, and when, is kept."""
+
+    def __init__(self, out: logging.Handler) -> None:
+        super().__init__()
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = {"event": "library", "library": record.name, "level": record.levelname.lower()}
+        line["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat()
+        self._out.handle(logging.makeLogRecord({"msg": json.dumps(line), "levelno": record.levelno}))
+
+
+def contain_unhandled(log: Logger) -> Callable[[Any, dict[str, Any]], None]:
+    """For `loop.set_exception_handler`: an exception that nobody took is told by its type and place."""
+
+    def handler(_loop: Any, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        kind, place = (type(error).__name__, place_of(error)) if error else ("none", "unknown")
+        log.error("unhandled", error=kind, place=place)
+
+    return handler
 
 
 def allowed_only(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

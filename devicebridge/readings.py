@@ -58,15 +58,22 @@ CODES: Mapping[tuple[Kind, Name], Code | Mapping[Unit, Code]] = {
         Unit.MG_PER_DL: Code("41653-7", 160184),
         Unit.MMOL_PER_L: Code("14743-9", 160184),
     },
-    (Kind.GLUCOSE, Name.KETONE): Code(None, None),
+    (Kind.GLUCOSE, Name.KETONE): Code("66441-7", None),
     (Kind.LAB, Name.HBA1C): Code("4548-4", None),
     (Kind.LAB, Name.ANALYTE): Code(None, None),
     (Kind.HEART_RATE, Name.HEART_RATE): _HEART_RATE_ECG,
     (Kind.WEIGHT, Name.WEIGHT): Code("29463-7", 188736),
     (Kind.WEIGHT, Name.BMI): Code("39156-5", 188752),
+    (Kind.WEIGHT, Name.BODY_FAT): Code("41982-0", 188748),
+    (Kind.WEIGHT, Name.MUSCLE_PERCENTAGE): Code("73965-6", None),
+    (Kind.WEIGHT, Name.MUSCLE_MASS): Code("73964-9", None),
+    (Kind.WEIGHT, Name.FAT_FREE_MASS): Code(None, 188756),
+    (Kind.WEIGHT, Name.SOFT_LEAN_MASS): Code(None, 188760),
+    (Kind.WEIGHT, Name.BODY_WATER_MASS): Code("101683-1", 188764),
     (Kind.HEIGHT, Name.HEIGHT): Code("8302-2", 188740),
 }
-"""Sources: LOINC 2.7x and the US Core 8.0 vital-signs profiles; IEEE 11073-10101 as in the HL7 PHD guide."""
+"""Sources: LOINC 2.7x and the US Core 8.0 vital-signs profiles; IEEE 11073-10101 as in the HL7 PHD guide. Ketone: beta
+hydroxybutyrate in blood by test strip, as UnityPoint Finley's test catalogue (BHB-1) codes Abbott's strip meter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,12 @@ CONVERSIONS: Mapping[Unit, Conversion] = {
 }
 
 _RATE = {Unit.PER_MINUTE: (Decimal(1), Decimal(350))}
+_SHARE = {Unit.PERCENT: (Decimal("0.1"), Decimal(100))}
+_MASS = {
+    Unit.KG: (Decimal("0.1"), Decimal(450)),
+    Unit.GRAM: (Decimal(100), Decimal(450_000)),
+    Unit.POUND: (Decimal("0.2"), Decimal(992)),
+}
 _PRESSURE = {Unit.MMHG: (Decimal(1), Decimal(375))}
 FENCES: Mapping[Name, Mapping[Unit, tuple[Decimal, Decimal]]] = {
     Name.SYSTOLIC: _PRESSURE,
@@ -111,16 +124,18 @@ FENCES: Mapping[Name, Mapping[Unit, tuple[Decimal, Decimal]]] = {
         Unit.MG_PER_DL: (Decimal(1), Decimal(2000)),
         Unit.MMOL_PER_L: (Decimal("0.1"), Decimal(111)),
     },
-    Name.WEIGHT: {
-        Unit.KG: (Decimal("0.1"), Decimal(450)),
-        Unit.GRAM: (Decimal(100), Decimal(450_000)),
-        Unit.POUND: (Decimal("0.2"), Decimal(992)),
-    },
+    Name.WEIGHT: _MASS,
     Name.HEIGHT: {
         Unit.CENTIMETRE: (Decimal(20), Decimal(272)),
         Unit.INCH: (Decimal(8), Decimal(107)),
     },
     Name.BMI: {Unit.KG_PER_M2: (Decimal(3), Decimal(200))},
+    Name.BODY_FAT: _SHARE,
+    Name.MUSCLE_PERCENTAGE: _SHARE,
+    Name.MUSCLE_MASS: _MASS,
+    Name.FAT_FREE_MASS: _MASS,
+    Name.SOFT_LEAN_MASS: _MASS,
+    Name.BODY_WATER_MASS: _MASS,
     Name.KETONE: {Unit.MMOL_PER_L: (Decimal(0), Decimal(20))},
     Name.HBA1C: {
         Unit.PERCENT: (Decimal(2), Decimal(25)),
@@ -161,6 +176,7 @@ QUALITY_OF_STATUS: Mapping[Status, Quality] = {
     Status.SIGNAL_ANALYSIS_ONGOING: Quality.OK,
     Status.SENSOR_INTERFERENCE: Quality.QUESTIONABLE,
     Status.SENSOR_FAULT: Quality.INVALID,
+    Status.SENSOR_DISPLACED: Quality.QUESTIONABLE,
     Status.AMBIENT_LIGHT: Quality.QUESTIONABLE,
     Status.SAMPLE_TOO_SMALL: Quality.INVALID,
     Status.STRIP_INSERTION_ERROR: Quality.INVALID,

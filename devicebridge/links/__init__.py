@@ -15,6 +15,10 @@ class StuckPorts(RuntimeError):
 class Opener(Protocol):
     """Opens the link to one configured device, as often as it is asked."""
 
+    async def ready(self) -> None:
+        """Returns when all is in order for waiting for the device; raises LinkLost with the reason why it is not."""
+        ...
+
     def open(self) -> AbstractAsyncContextManager[ByteLink | GattLink]:
         """Waits until the device is there; raises LinkLost with the reason why it cannot be."""
         ...

@@ -117,6 +117,13 @@ class Radio:
             restarts=self._restarts,
         )
 
+    async def scanning(self) -> None:
+        """Returns once there is a scan; raises LinkLost where there can be none."""
+        while self._scanning_since_s is None:
+            if self._reason is not None:
+                raise LinkLost(self._reason)
+            await self._clock.sleep(SIGHTINGS_TICK_S)
+
     def opener(self, address: str, spec: GattSpec, *, pair: bool = False) -> Opener:
         """What opens the link to one configured device.
 
@@ -273,6 +280,9 @@ class _Opener:
     address: str
     spec: GattSpec
     pair: bool
+
+    async def ready(self) -> None:
+        await self.radio.scanning()
 
     def open(self) -> AbstractAsyncContextManager[GattLink]:
         return self.radio.open(self.address, self.spec, pair=self.pair)

@@ -20,7 +20,7 @@ from ..clock import Clock
 from ..sdk.driver import SerialSpec
 from ..sdk.links import LinkLost, Loss
 from . import StuckPorts
-from .serial_open import CHUNK_BYTES, READ_WAKE_S, WRITE_TIMEOUT_S, Port, loss_at_open, loss_while_open, open_port
+from .serial_open import CHUNK_BYTES, READ_WAKE_S, WRITE_TIMEOUT_S, Port, loss_at_open, open_port
 from .serial_ports import Attached, PortError, attached_ports, check_port, resolve
 
 INBOX_BYTES = 65_536  # over five seconds of a 115,200 baud line, so that a busy moment costs nothing
@@ -82,11 +82,14 @@ class SerialOpener:
         self._factory = factory
         self._close_timeout_s = close_timeout_s
 
+    async def ready(self) -> None:
+        """There is nothing to wait for: a port is there, or `open` says why not."""
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[SerialLink]:
         """Raises LinkLost at once where the port is away, busy, denied or not to be told from another; StuckPorts."""
         self._abandoned.check()
-        link = SerialLink(self._open_port, loss_while_open(self._port), self._clock)
+        link = SerialLink(self._open_port, self._clock)
         try:
             await link.start()
             yield link
@@ -110,10 +113,9 @@ class SerialLink:
     After a loss what had arrived before it can still be read; then every call raises LinkLost at once.
     """
 
-    def __init__(self, open_port: Callable[[], Port], loss_while_open: Loss, clock: Clock) -> None:
+    def __init__(self, open_port: Callable[[], Port], clock: Clock) -> None:
         self._loop = asyncio.get_running_loop()
         self._open_port = open_port
-        self._loss_while_open = loss_while_open
         self._lost: Loss | None = None
         self._inbox = _Inbox(clock)
         self._arrived = asyncio.Event()
@@ -148,7 +150,7 @@ class SerialLink:
 
     async def aclose(self, timeout_s: float, abandoned: Abandoned) -> None:
         """Waits for the port to be closed, but not for ever: then its thread is left to `abandoned`."""
-        self._lose(self._lost or self._loss_while_open)
+        self._lose(self._lost or Loss.UNPLUGGED)
         self._stop.set()
         self._jobs.put(None)
         try:
@@ -194,13 +196,13 @@ class SerialLink:
 
     def _write(self, data: bytes) -> None:
         if self._port is None or self._stop.is_set():
-            raise LinkLost(self._loss_while_open)
+            raise LinkLost(Loss.UNPLUGGED)
         try:
             self._port.write(data)
         except serial.SerialTimeoutException:
             raise LinkLost(Loss.TIMEOUT) from None
         except OSError:
-            raise LinkLost(self._loss_while_open) from None
+            raise LinkLost(Loss.UNPLUGGED) from None
 
     def _read(self, port: Port) -> None:
         reason = Loss.FAILED
@@ -210,7 +212,7 @@ class SerialLink:
                 if data and self._inbox.put(data, self._stop):
                     self._post(self._arrived.set)
         except OSError:
-            reason = self._loss_while_open
+            reason = Loss.UNPLUGGED
         finally:
             self._post(lambda: self._lose(reason))
 

@@ -105,11 +105,6 @@ def loss_at_open(error: BaseException | None) -> Loss:
     return Loss.FAILED
 
 
-def loss_while_open(target: str) -> Loss:
-    """What it means when an open port fails: pyserial's errors do not tell, and do not have to."""
-    return Loss.DISCONNECTED if "://" in target else Loss.UNPLUGGED
-
-
 def _reason(error: BaseException) -> Loss | None:
     if isinstance(error, socket.gaierror):
         return Loss.NOT_FOUND

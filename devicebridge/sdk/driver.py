@@ -99,6 +99,11 @@ class Manifest:
     def serial(self) -> SerialSpec | None:
         return next((link for link in self.links if isinstance(link, SerialSpec)), None)
 
+    def serial_at(self, baud: int | None) -> SerialSpec | None:
+        """The line settings that go with a speed, where the models differ; the first for any other speed."""
+        lines = [link for link in self.links if isinstance(link, SerialSpec)]
+        return next((line for line in lines if line.baud == baud), self.serial)
+
     @property
     def gatt(self) -> GattSpec | None:
         return next((link for link in self.links if isinstance(link, GattSpec)), None)

@@ -21,11 +21,11 @@ from .values import Absent, Kind, Name, Origin, Status
 class Expected:
     """A reading that a scenario must give, in the simulator's own words: normalized values as text.
 
-    `values` holds the value as it must be published, digits included, or the reason for its absence.
+    `values` holds the value as it must be published, digits included, a coded text, or the reason for its absence.
     """
 
     kind: Kind
-    values: Mapping[Name, Decimal | Absent]
+    values: Mapping[Name, Decimal | Absent | str]
     status: frozenset[Status] = frozenset()
     device_time: datetime | None = None
     origin: Origin = Origin.LIVE

@@ -85,7 +85,7 @@ def expectation(expected: Expected) -> Reading:
     """What a scenario promises, in the same words."""
     from ..readings import digits
 
-    values = {name: digits(v) if isinstance(v, Decimal) else v.value for name, v in expected.values.items()}
+    values = {name: digits(v) if isinstance(v, Decimal) else f"{v}" for name, v in expected.values.items()}
     return Reading(
         kind=expected.kind.value,
         values=tuple(sorted((name.value, text) for name, text in values.items())),
@@ -297,7 +297,7 @@ class _Tap:
 
 
 def _reading(message: dict[str, Any]) -> Reading:
-    values = {v["name"]: v["absent"] if "absent" in v else v["value"] for v in message["values"]}
+    values = {v["name"]: v.get("absent") or v.get("text") or v["value"] for v in message["values"]}
     return Reading(
         kind=message["kind"],
         values=tuple(sorted(values.items())),

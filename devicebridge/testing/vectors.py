@@ -89,14 +89,26 @@ def _reading(observation: Observation) -> dict[str, Any]:
     normals = [readings.normalize(value) for value in observation.values]
     return {
         "kind": observation.kind.value,
-        "values": {n.name.value: {"absent": n.absent.value} if n.absent else n.value for n in normals},
+        "values": {n.name.value: _value(n) for n in normals},
         "unit": normals[0].unit.value,
         "status": [status.value for status in observation.status],
         "device_time": observation.device_time,
         "origin": observation.origin.value,
+        "comparator": next((str(n.comparator) for n in normals if n.comparator), None),
+        "code": next((n.wire.code for n in normals if n.wire.code), None),
+        "context": sorted(observation.context),
         "record": observation.record,
         "device_user": observation.device_user,
     }
+
+
+def _value(normal: readings.Normal) -> Any:
+    """As vectors write it: a number, a coded text, or the reason of an absence."""
+    if normal.absent:
+        return {"absent": normal.absent.value}
+    if normal.wire.text is not None:
+        return normal.wire.text
+    return normal.value
 
 
 def _comparable(value: Any) -> Any:

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devicebridge.commands.schema import schema
 from devicebridge.intake import Intake, Source
@@ -41,15 +43,20 @@ BP = Observation(
 @dataclass
 class FixedClock:
     instant: datetime = NOW
+    elapsed_s: float = 0.0
 
     def now(self) -> datetime:
         return self.instant
 
     def monotonic_s(self) -> float:
-        return self.instant.timestamp()
+        return self.elapsed_s
+
+    def pass_s(self, seconds: float) -> None:
+        self.instant += timedelta(seconds=seconds)
+        self.elapsed_s += seconds
 
     async def sleep(self, seconds: float, /) -> None:
-        self.instant += timedelta(seconds=seconds)
+        self.pass_s(seconds)
 
 
 def published(
@@ -124,9 +131,67 @@ def test_a_stamp_whose_clock_cannot_be_read_is_believed_only_where_it_agrees() -
     assert (old["measured_at"], old["clock"], old["state"]) == (None, "unknown", "held")
 
 
-def test_a_stamp_ahead_of_the_devices_own_present_is_from_a_broken_timeline() -> None:
+def test_a_stamp_ahead_of_the_devices_own_present_was_made_before_its_clock_was_reset() -> None:
     message = published(stamped(2026, 11, 22, 10, 20, 0), device_now=datetime(2026, 11, 21, 10, 20, 2))
-    assert (message["measured_at"], message["clock"]) == (message["received_at"], "gateway")
+    assert (message["measured_at"], message["origin"], message["state"]) == (None, "stored", "held")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "device_now"),
+    [
+        ((2000, 1, 1, 10, 0, 0), (2000, 1, 3, 10, 0, 0)),  # never set, and two days old by its own running clock
+        ((2000, 1, 1, 10, 0, 0), (2026, 11, 21, 10, 32, 0)),  # set since
+        ((2026, 11, 20, 10, 0, 0), (2000, 1, 1, 0, 3, 0)),  # lost since
+    ],
+)
+def test_f21_a_record_from_before_the_clock_was_set_or_lost_never_looks_new(
+    stamp: tuple[int, ...], device_now: tuple[int, ...]
+) -> None:
+    message = published(stamped(*stamp), device_now=datetime(*device_now))
+    assert (message["measured_at"], message["origin"], message["state"]) == (None, "stored", "held")
+
+
+def test_a_stamp_a_little_ahead_of_us_is_not_measured_in_the_future() -> None:
+    message = published(stamped(2026, 11, 21, 10, 33, 30))
+    assert (message["measured_at"], message["clock"]) == (message["received_at"], "device-synced")
+    further = published(stamped(2026, 11, 21, 10, 35, 5))
+    assert (further["measured_at"], further["state"]) == (None, "held")
+
+
+@pytest.mark.parametrize("jump_s", [3600, -3600, 86_400])
+def test_f23_a_jump_of_our_own_clock_between_the_clock_reading_and_the_measurement_moves_nothing(jump_s: int) -> None:
+    clock = FixedClock()
+    intake = Intake(SOURCE, CHICAGO, clock)
+    intake.read_clock(datetime(2026, 11, 21, 10, 32, 7))
+    clock.pass_s(600)
+    clock.instant += timedelta(seconds=jump_s)
+    fresh, old = stamped(2026, 11, 21, 10, 42, 0), stamped(2026, 11, 21, 10, 22, 0)
+    live, stored = (json.loads(entry.payload) for entry in intake.entries((fresh, old)))
+    received = datetime.fromisoformat(live["received_at"])
+    assert live["origin"] == "live"
+    assert received - datetime.fromisoformat(live["measured_at"]) == timedelta(seconds=7)
+    assert stored["origin"] == "stored"
+
+
+def test_f22_a_record_from_before_the_change_of_the_clocks_keeps_its_local_time() -> None:
+    """A device that agrees with us on 2026-03-10 (CDT) holds a record of 08:00 on the 7th (CST)."""
+    instant = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
+    now = datetime(2026, 3, 10, 10, 0, 0)
+    message = published(stamped(2026, 3, 7, 8, 0, 0), device_now=now, now=instant)
+    assert (message["measured_at"], message["clock"]) == ("2026-03-07T08:00:00-06:00", "device-synced")
+
+
+@given(stamp=st.none() | st.datetimes(), device_now=st.none() | st.datetimes(), origin=st.sampled_from(Origin))
+def test_no_device_time_is_too_odd(
+    stamp: datetime | None, device_now: datetime | None, origin: Origin
+) -> None:
+    """It never raises; nothing is measured after it arrived; nothing from memory is dated without a clock to do so."""
+    message = published(replace(BP, device_time=stamp, origin=origin), device_now=device_now)
+    measured = message["measured_at"]
+    assert measured is None or datetime.fromisoformat(measured) <= datetime.fromisoformat(message["received_at"])
+    assert (measured is None) == (message["clock"] == "unknown") == (message["state"] == "held")
+    if origin is Origin.STORED and device_now is None:
+        assert measured is None
 
 
 def test_f22_the_repeated_hour_is_the_one_nearest_to_arrival() -> None:
@@ -164,6 +229,8 @@ def test_f08_f16_the_id_is_the_same_for_the_same_measurement_wherever_it_is_hear
 
 def test_without_a_key_of_the_devices_own_each_reading_is_its_own() -> None:
     assert id_of(BP) != id_of(BP)
+    never_set = stamped(2000, 1, 1, 0, 0, 0)
+    assert id_of(never_set) != id_of(never_set), "a stuck clock must not make one measurement of two"
 
 
 def test_on_a_cable_the_devices_serial_is_its_identity_where_it_gives_one() -> None:

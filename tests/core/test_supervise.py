@@ -54,6 +54,7 @@ class ManualClock:
     def __init__(self) -> None:
         self.instant = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
         self.sleeps_s: list[float] = []
+        self.sleeping_moves_time = True
 
     def now(self) -> datetime:
         return self.instant
@@ -63,7 +64,7 @@ class ManualClock:
 
     async def sleep(self, seconds: float, /) -> None:
         self.sleeps_s.append(seconds)
-        self.instant += timedelta(seconds=seconds)
+        self.instant += timedelta(seconds=seconds if self.sleeping_moves_time else 0)
         await asyncio.sleep(0)
 
 
@@ -72,6 +73,8 @@ class Script:
 
     def __init__(self, *chunks: bytes, then: Loss = Loss.UNPLUGGED, refuse: Loss | None = None) -> None:
         self._chunks, self._then, self._refuse = chunks, then, refuse
+
+    async def ready(self) -> None: ...
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[ByteLink]:
@@ -224,17 +227,32 @@ def test_f52_a_driver_that_swallows_cancellation_is_left_behind_and_not_started_
 
     async def scenario() -> None:
         rig = Rig(tmp_path, hangs, Script(), Rhythm(session_timeout_s=0.01))
-        await rig.run_until(lambda: False)
+        try:
+            await rig.run_until(lambda: False)
+        finally:
+            for release in hung:
+                release.set()
         assert len(hung) == MAX_ABANDONED
-        assert "driver-quarantined" in rig.log_file.read_text()
-        for release in hung:
-            release.set()
+        assert rig.health.state is DeviceState.QUARANTINED
+        assert "shut out" in rig.health.sentence
 
     asyncio.run(scenario())
 
 
+def test_f51_a_driver_that_calls_exit_ends_its_session_only(tmp_path: Path) -> None:
+    async def exits(_link: ByteLink, _outlet: Outlet, _options: Options) -> None:
+        raise SystemExit(0)
+
+    rig = Rig(tmp_path, exits, Script())
+    run(rig, sessions=3)
+    assert (DeviceState.FAULT, None) in rig.states
+    assert "DriverExits" in rig.log_file.read_text()
+
+
 def test_f52_silence_beyond_the_rhythm_is_a_loss(tmp_path: Path) -> None:
     class Silent:
+        async def ready(self) -> None: ...
+
         @asynccontextmanager
         async def open(self) -> AsyncIterator[ByteLink]:
             yield _Mute()
@@ -272,6 +290,8 @@ def test_f36_while_the_disk_refuses_emit_does_not_return(tmp_path: Path) -> None
         assert not emitted
         assert rig.health.state is DeviceState.CANNOT_SAVE
         assert "Note them by hand" in rig.health.sentence
+        log = rig.log_file.read_text()
+        assert log.count("cannot-save") == 1
         await rig.outbox.open()
         async with asyncio.timeout(5):
             while not emitted:
@@ -284,15 +304,48 @@ def test_f36_while_the_disk_refuses_emit_does_not_return(tmp_path: Path) -> None
     assert rig.health.counts["readings"] == 1
 
 
-def test_f02_mostly_noise_is_said_in_words(tmp_path: Path) -> None:
+def test_f02_nothing_but_noise_is_not_ok(tmp_path: Path) -> None:
     async def session(link: ByteLink, outlet: Outlet, _options: Options) -> None:
         while True:
             outlet.note(Noise(await link.read(), Why.UNSYNCHRONISED))
 
-    rig = Rig(tmp_path, session, Script(b"x" * 200))
+    rig = Rig(tmp_path, session, Script(b"x" * 200, b"x" * 200, b"x" * 200))
     run(rig, sessions=2)
-    assert rig.health.counts["noise_bytes"] >= 200
-    assert rig.health.status()["counts"]["noise_bytes"] >= 200
+    assert rig.health.counts["noise_bytes"] >= 600
+    assert rig.states[:3] == [
+        (DeviceState.WAITING, None),
+        (DeviceState.OK, None),
+        (DeviceState.LOST, Loss.UNEXPECTED_DATA),
+    ]
+    assert rig.states[3] == (DeviceState.LOST, Loss.UNPLUGGED), "not ok again in between"
+
+
+def test_f50_a_flapping_link_does_not_fill_the_log(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, one_reading_a_byte, Script(b"\x50"))
+    rig.clock.sleeping_moves_time = False
+    run(rig, sessions=100)
+    assert len(rig.log_file.read_text().splitlines()) == 10
+
+
+def test_an_old_ok_goes_back_to_waiting() -> None:
+    clock = ManualClock()
+    health = DeviceHealth("box", "box", clock)
+    health.heard(1)
+    health.enter(DeviceState.OK)
+    clock.instant += timedelta(seconds=59)
+    health.settle()
+    assert health.state is DeviceState.OK
+    clock.instant += timedelta(seconds=2)
+    health.settle()
+    assert health.state is DeviceState.WAITING
+
+
+def test_f36_while_the_outbox_refuses_no_device_says_it_is_ready() -> None:
+    health = DeviceHealth("box", "box", ManualClock())
+    health.enter(DeviceState.WAITING)
+    status = health.status(cannot_save=True)
+    assert (status["state"], status["text"]) == ("cannot-save", health.status(cannot_save=True)["text"])
+    assert "by hand" in status["text"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +27,10 @@ def received(broker: Broker) -> Iterator[Inbox]:
 def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The third party's driver, installed; to be put on PYTHONPATH."""
     return acme_wheel.install(tmp_path_factory.mktemp("acme"))
+
+
+@pytest.fixture
+def frozen_broker() -> Iterator[Broker]:
+    """Accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Broker("frozen", listener.getsockname()[1], "5")

@@ -1,0 +1,117 @@
+"""The way out of one session: through intake to the disk. `emit` returns when the reading is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from .clock import Clock
+from .health import DeviceHealth, DeviceState
+from .intake import Intake
+from .outbox import Fault, Outbox, OutboxFailed
+from .sdk.codec import Noise
+from .sdk.links import Loss
+from .sdk.outlet import Battery, DeviceClock, DeviceIdentity, Event, InProgress, Scan
+from .sdk.values import Observation
+
+T = TypeVar("T")
+Enter = Callable[[DeviceState, Loss | None], None]
+
+SAVE_RETRY_S = 1.0
+"""Between tries to store a reading that the disk refused."""
+
+DEVICE_TEXT_LIMIT = 64
+"""Device Information strings are short; a longer one is hostile or broken."""
+
+
+class DeviceOutlet:
+    """enter: tells of a new state. changed: there is news for the status topic."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        outbox: Outbox,
+        health: DeviceHealth,
+        clock: Clock,
+        enter: Enter,
+        changed: Callable[[], None],
+    ) -> None:
+        self._intake = intake
+        self._outbox = outbox
+        self._health = health
+        self._clock = clock
+        self._enter = enter
+        self._changed = changed
+        self.is_saving = False
+        """Something waits to be stored: the session must not be ended for taking long."""
+
+    async def emit(self, *group: Observation) -> None:
+        entries = self._intake.entries(group)
+        stored = await self._until_saved(lambda: self._outbox.put(entries))
+        health = self._health
+        health.last_reading_at = self._clock.now()
+        health.counts["readings"] += stored
+        health.counts["repeats"] += len(entries) - stored
+        self._changed()
+
+    async def recall(self, key: str, /) -> str | None:
+        return await self._outbox.recall(self._health.name, _bounded_word(key))
+
+    async def remember(self, key: str, value: str, /) -> None:
+        words = _bounded_word(key), _bounded_word(value)
+        await self._until_saved(lambda: self._outbox.remember(self._health.name, *words))
+
+    async def _until_saved(self, save: Callable[[], Awaitable[T]]) -> T:
+        self.is_saving = True
+        try:
+            while True:
+                try:
+                    saved = await save()
+                    break
+                except OutboxFailed as error:
+                    if error.fault is Fault.BAD_ENTRY:
+                        raise
+                    self._enter(DeviceState.CANNOT_SAVE, None)
+                    await self._clock.sleep(SAVE_RETRY_S)
+        except asyncio.CancelledError:
+            self._health.counts["unsaved"] += self._health.state is DeviceState.CANNOT_SAVE
+            raise
+        finally:
+            self.is_saving = False
+        self._enter(DeviceState.OK, None)
+        return saved
+
+    def note(self, event: Event) -> None:
+        health = self._health
+        match event:
+            case Noise(raw=raw):
+                health.noise(len(raw))
+                if health.mostly_noise:
+                    self._enter(DeviceState.LOST, Loss.UNEXPECTED_DATA)
+            case DeviceClock(now=now):
+                self._intake.read_clock(now)
+                health.clock_offset_s = self._intake.clock_offset_s
+            case DeviceIdentity():
+                health.identity = self._intake.identity = _bounded_identity(event)
+                self._changed()
+            case Battery():
+                health.battery = event
+                self._changed()
+            case Scan():
+                health.counts["scans"] += 1
+            case InProgress():
+                pass
+
+
+def _bounded_word(word: str) -> str:
+    if not (word.isprintable() and len(word) <= DEVICE_TEXT_LIMIT):
+        raise ValueError("what is remembered must be short and printable")
+    return word
+
+
+def _bounded_identity(identity: DeviceIdentity) -> DeviceIdentity:
+    def bounded(text: str | None) -> str | None:
+        return "".join(c for c in text if c.isprintable()).strip()[:DEVICE_TEXT_LIMIT] or None if text else None
+
+    return DeviceIdentity(*map(bounded, (identity.manufacturer, identity.model, identity.serial, identity.firmware)))

@@ -39,7 +39,7 @@ MESSAGE = bytes(range(256))  # with XON, XOFF, ^C and 0xFF, which a terminal lef
 TIMEOUT_S = 20
 
 LINES = [
-    pytest.param(serve_tcp, Loss.DISCONNECTED, id="tcp"),
+    pytest.param(serve_tcp, Loss.UNPLUGGED, id="tcp"),
     pytest.param(
         serve_pty,
         Loss.UNPLUGGED,

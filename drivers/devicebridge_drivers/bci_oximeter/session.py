@@ -1,0 +1,37 @@
+"""One session with an oximeter of five-byte packets: one reading for each finger, nothing sent.
+
+The packets go through the rule of `devicebridge.sdk.steady`; a search for the pulse is not steady. The seconds are
+counted in packets, which have no time of their own.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from devicebridge.sdk import ByteLink, InProgress, Noise, Outlet
+from devicebridge.sdk.steady import Act, SteadyOptions
+
+from .codec import codec
+
+
+class BciOptions(SteadyOptions):
+    """When a stream of packets becomes a reading."""
+
+    packets_per_s: int = Field(default=100, ge=10, le=200)
+    """How many packets the oximeter sends in a second: BerryMed 100, Contec 60. If too high, the wait is longer."""
+
+
+async def session(link: ByteLink, outlet: Outlet, options: BciOptions) -> None:
+    """Reads until the link ends."""
+    packets, act = codec(), Act(options)
+    while True:
+        for item in packets.feed(await link.read()):
+            if isinstance(item, Noise):
+                outlet.note(item)
+                act.disturbed()
+                continue
+            reading = act.next(item.group[0], options.packets_per_s)
+            if isinstance(reading, InProgress):
+                outlet.note(reading)
+            elif reading is not None:
+                await outlet.emit(reading)

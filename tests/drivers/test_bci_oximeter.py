@@ -1,0 +1,188 @@
+"""Five-byte packets: what a packet says, and the rule by which a stream becomes a reading."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devicebridge.sdk import Event, Frame, InProgress, LinkLost, Loss, Name, Noise, Observation, Parity, Status
+from devicebridge_drivers.bci_oximeter import DRIVER
+from devicebridge_drivers.bci_oximeter.codec import Packet, codec
+from devicebridge_drivers.bci_oximeter.session import BciOptions
+from devicebridge_simulators.bci_oximeter import NO_FINGER, Moment, packet
+
+GOOD = Moment(97, 72)
+SECOND = 60
+
+
+class Wire:
+    """What the oximeter sends, piece by piece; then the line is lost."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = list(pieces)
+
+    async def read(self) -> bytes:
+        if not self._pieces:
+            raise LinkLost(Loss.UNPLUGGED)
+        return self._pieces.pop(0)
+
+    async def write(self, data: bytes, /) -> None:
+        raise AssertionError("it takes no commands")
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.groups: list[tuple[Observation, ...]] = []
+        self.events: list[Event] = []
+
+    async def emit(self, *group: Observation) -> None:
+        self.groups.append(group)
+
+    async def recall(self, key: str, /) -> str | None:
+        raise AssertionError("it has no memory that is read")
+
+    async def remember(self, key: str, value: str, /) -> None:
+        raise AssertionError("it has no memory that is read")
+
+    def note(self, event: Event, /) -> None:
+        self.events.append(event)
+
+    @property
+    def read(self) -> list[tuple[int, ...]]:
+        return [tuple(int(v.value or -1) for v in group[0].values) for group in self.groups]
+
+
+def play(pieces: Sequence[bytes], **options: object) -> Kept:
+    """The last packet is held back until the next one proves it, so one more is sent."""
+    kept = Kept()
+    options = {"packets_per_s": SECOND, "steady_s": 1, **options}
+    with pytest.raises(LinkLost):
+        asyncio.run(DRIVER.session(Wire([*pieces, packet(Moment())]), kept, BciOptions.model_validate(options)))
+    return kept
+
+
+def packets(moments: Sequence[Moment]) -> list[bytes]:
+    return [packet(moment, number) for number, moment in enumerate(moments)]
+
+
+def decode(data: bytes, size: int | None = None) -> list[Frame | Noise]:
+    one = codec()
+    pieces = [data[i : i + size] for i in range(0, len(data), size)] if size else [data]
+    return [*(item for piece in pieces for item in one.feed(piece)), *one.close()]
+
+
+moments = st.builds(
+    Moment,
+    spo2=st.integers(0, 127),
+    pulse=st.integers(0, 255),
+    signal=st.integers(0, 15),
+    no_signal=st.booleans(),
+    unplugged=st.booleans(),
+    no_finger=st.booleans(),
+    searching=st.booleans(),
+)
+
+
+@given(st.lists(st.builds(packet, moments) | st.binary(max_size=12), max_size=12), st.integers(1, 9))
+def test_every_byte_is_in_one_item_however_they_are_cut(pieces: list[bytes], size: int) -> None:
+    data = b"".join(pieces)
+    whole = decode(data)
+    assert b"".join(item.raw for item in whole) == data
+    assert decode(data, size) == whole
+
+
+@given(moments)
+def test_what_is_sent_is_said_unless_the_device_says_it_is_no_measurement(moment: Moment) -> None:
+    (item,) = decode(packet(moment))
+    assert isinstance(item, Packet)
+    assert (item.spo2, item.pulse, item.signal) == (moment.spo2, moment.pulse, moment.signal)
+    values = {v.name: v.value for v in item.group[0].values}
+    measures = not moment.no_finger and not moment.no_signal
+    assert values[Name.SPO2] == (moment.spo2 if measures and 1 <= moment.spo2 <= 100 else None)
+    assert values[Name.PULSE_RATE] == (moment.pulse if measures and 1 <= moment.pulse <= 254 else None)
+
+
+@given(st.lists(moments, min_size=2, max_size=8), st.integers(0, 4))
+def test_joined_anywhere_only_what_was_sent_is_said(said: list[Moment], joined: int) -> None:
+    items = decode(b"".join(map(packet, said))[joined:])
+    got = [(i.spo2, i.pulse) for i in items if isinstance(i, Packet)]
+    assert got == [(m.spo2, m.pulse) for m in said][len(said) - len(got) :]
+    assert len(got) >= len(said) - 1
+
+
+@given(st.integers(0, 4), st.integers(2, 12))
+def test_a_lost_byte_costs_two_packets_and_invents_none(at: int, number: int) -> None:
+    said = [Moment(90 + n % 8, 60 + n) for n in range(16)]
+    sent = list(map(packet, said))
+    sent[number] = sent[number][:at] + sent[number][at + 1 :]
+    got = [(i.spo2, i.pulse) for i in decode(b"".join(sent)) if isinstance(i, Packet)]
+    assert set(got) <= {(m.spo2, m.pulse) for m in said}
+    assert len(got) >= 14
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_f02_line_noise_makes_no_reading(seed: int) -> None:
+    assert play([random.Random(seed).randbytes(60_000)]).groups == []
+
+
+def test_a_steady_second_makes_a_reading_and_no_second_one() -> None:
+    assert play(packets([NO_FINGER, *[GOOD] * (SECOND - 1)])).read == []
+    assert play(packets([NO_FINGER, *[GOOD] * SECOND])).read == [(97, 72)]
+    assert play(packets([NO_FINGER, *[GOOD] * SECOND * 20])).read == [(97, 72)]
+
+
+def test_five_seconds_at_a_hundred_packets_are_the_default() -> None:
+    assert BciOptions().steady_s * BciOptions().packets_per_s == 500
+
+
+@pytest.mark.parametrize("away", [NO_FINGER, Moment(), replace(GOOD, no_finger=True), replace(GOOD, no_signal=True)])
+def test_the_next_reading_needs_the_finger_gone_and_steady_again(away: Moment) -> None:
+    other = Moment(91, 110)
+    assert play(packets([*[GOOD] * 90, away, *[other] * (SECOND - 1)])).read == [(97, 72)]
+    assert play(packets([*[GOOD] * 90, away, *[other] * SECOND])).read == [(97, 72), (91, 110)]
+
+
+def test_a_search_starts_the_seconds_anew() -> None:
+    lost = replace(GOOD, searching=True)
+    assert play(packets([*[GOOD] * 50, lost, *[GOOD] * (SECOND - 1)])).read == []
+    assert play(packets([*[GOOD] * 50, lost, *[GOOD] * SECOND])).read == [(97, 72)]
+
+
+def test_noise_starts_the_seconds_anew() -> None:
+    kept = play([*packets([GOOD] * 50), b"\x00", *packets([GOOD] * (SECOND - 1))])
+    assert kept.read == []
+    assert any(isinstance(event, Noise) for event in kept.events)
+
+
+def test_a_flipped_bit_in_the_numbers_changes_nothing() -> None:
+    steady = packets([GOOD] * SECOND)
+    steady[30] = bytes((*steady[30][:4], 96))
+    assert play(steady).read == [(97, 72)]
+
+
+def test_a_falling_spo2_is_read_with_the_bit_that_says_so() -> None:
+    """BCI calls it an unplugged probe, Contec a falling SpO2."""
+    ((reading,),) = play(packets([Moment(84, 96, unplugged=True)] * SECOND)).groups
+    assert [int(v.value or 0) for v in reading.values] == [84, 96]
+    assert reading.status == frozenset()
+
+
+def test_an_unplugged_probe_without_numbers_is_named() -> None:
+    (item,) = decode(packet(Moment(unplugged=True)))
+    assert isinstance(item, Packet)
+    assert item.group[0].status == {Status.SENSOR_DISCONNECTED}
+
+
+def test_a_finger_is_noted_once() -> None:
+    assert play(packets([NO_FINGER, *[GOOD] * 90, NO_FINGER])).events == [InProgress()]
+
+
+def test_the_line_of_each_model_is_named() -> None:
+    lines = {(link.baud, link.parity) for link in DRIVER.manifest.links if hasattr(link, "baud")}
+    assert lines == {(115_200, Parity.NONE), (19_200, Parity.ODD), (4_800, Parity.ODD)}

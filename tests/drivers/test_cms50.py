@@ -1,0 +1,276 @@
+"""Contec's protocols: what a frame says, what is asked of the device, and how live data become a reading."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devicebridge.sdk import (
+    DeviceIdentity,
+    Event,
+    Frame,
+    InProgress,
+    LinkLost,
+    Loss,
+    Name,
+    Noise,
+    Observation,
+    Origin,
+    Status,
+)
+from devicebridge_drivers.cms50 import DRIVER
+from devicebridge_drivers.cms50.codec import codec
+from devicebridge_drivers.cms50.frames import Command, Live, Measurement, Recording, Stored
+from devicebridge_drivers.cms50.packages import command
+from devicebridge_drivers.cms50.session import HEARTBEAT_PACKAGES, QUIET_S, Cms50Options
+from devicebridge_simulators.cms50 import (
+    NIGHT,
+    NO_FINGER,
+    PER_S,
+    QUERY_MODEL,
+    START_LIVE,
+    Moment,
+    live,
+    model,
+    recording,
+    short_measurement,
+    short_wave,
+)
+
+GOOD = Moment(97, 72)
+HEARTBEAT = bytes.fromhex("7d81af808080808080")  # headrotor/art-sensors, spO2/stream_data.py
+
+
+class Wire:
+    """What the device sends, piece by piece; None is silence until it is asked again. Then the line is lost."""
+
+    def __init__(self, pieces: Sequence[bytes | None]) -> None:
+        self._pieces = list(pieces)
+        self._asked = asyncio.Event()
+        self.written: list[bytes] = []
+
+    async def read(self) -> bytes:
+        if not self._pieces:
+            raise LinkLost(Loss.UNPLUGGED)
+        if self._pieces[0] is None:
+            self._asked.clear()
+            await self._asked.wait()
+        return self._pieces.pop(0) or b""
+
+    async def write(self, data: bytes, /) -> None:
+        self.written.append(data)
+        if self._pieces and self._pieces[0] is None and len(self.written) > 1:
+            self._pieces.pop(0)
+            self._asked.set()
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.groups: list[tuple[Observation, ...]] = []
+        self.events: list[Event] = []
+
+    async def emit(self, *group: Observation) -> None:
+        self.groups.append(group)
+
+    async def recall(self, key: str, /) -> str | None:
+        raise AssertionError("its memory is not read")
+
+    async def remember(self, key: str, value: str, /) -> None:
+        raise AssertionError("its memory is not read")
+
+    def note(self, event: Event, /) -> None:
+        self.events.append(event)
+
+    @property
+    def read(self) -> list[tuple[int, ...]]:
+        return [tuple(int(v.value or -1) for v in group[0].values) for group in self.groups]
+
+
+async def _play(pieces: Sequence[bytes | None], options: dict[str, object]) -> tuple[Kept, Wire]:
+    kept, wire = Kept(), Wire(pieces)
+    with pytest.raises(LinkLost):
+        await DRIVER.session(wire, kept, Cms50Options.model_validate(options))
+    return kept, wire
+
+
+def play(pieces: Sequence[bytes | None], **options: object) -> tuple[Kept, Wire]:
+    """The last package is held back until the next one proves it, so one more is sent."""
+    return asyncio.run(_play([*pieces, live(Moment())], {"steady_s": 1, **options}))
+
+
+def lives(moments: Sequence[Moment]) -> list[bytes]:
+    return [live(moment, number) for number, moment in enumerate(moments)]
+
+
+def decode(data: bytes, size: int | None = None) -> list[Frame | Noise]:
+    one = codec()
+    pieces = [data[i : i + size] for i in range(0, len(data), size)] if size else [data]
+    return [*(item for piece in pieces for item in one.feed(piece)), *one.close()]
+
+
+moments = st.builds(
+    Moment,
+    spo2=st.integers(0, 255),
+    pulse=st.integers(0, 255),
+    signal=st.integers(0, 15),
+    probe_error=st.booleans(),
+    too_long_search=st.booleans(),
+    searching=st.booleans(),
+)
+older = st.tuples(st.integers(0, 127), st.integers(0, 255)).map(
+    lambda s: bytes((0xF0 | s[1] >> 7, 0x80 | s[1] & 0x7F, s[0]))
+)
+pieces = st.one_of(
+    st.builds(live, moments),
+    st.builds(short_measurement, st.integers(0, 100), st.integers(0, 255)),
+    st.builds(short_wave, st.integers(0, 127)),
+    st.builds(recording, st.just(NIGHT), st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), max_size=6)),
+    older,
+    st.just(b"\xf2\x97\x0c" * 3 + b"\x80\x80\x05"),
+    st.sampled_from([b"\xf5\xf5", b"\xf6\xf6\xf6", b"\x9a\x1a", b"\x9b\x01\x1c", b"\x0c\x80", START_LIVE]),
+    st.binary(max_size=14),
+)
+
+
+@given(st.lists(pieces, max_size=12), st.integers(1, 11))
+def test_every_byte_is_in_one_item_however_they_are_cut(sent: list[bytes], size: int) -> None:
+    data = b"".join(sent)
+    whole = decode(data)
+    assert b"".join(item.raw for item in whole) == data
+    assert decode(data, size) == whole
+
+
+@given(moments)
+def test_what_is_sent_is_said_unless_the_device_says_it_is_no_measurement(moment: Moment) -> None:
+    (item,) = decode(live(moment))
+    assert isinstance(item, Live)
+    assert (item.spo2, item.pulse, item.signal) == (moment.spo2, moment.pulse, moment.signal)
+    values = {v.name: v.value for v in item.group[0].values}
+    measures = not moment.probe_error and not moment.too_long_search
+    assert values[Name.SPO2] == (moment.spo2 if measures and 1 <= moment.spo2 <= 100 else None)
+    assert values[Name.PULSE_RATE] == (moment.pulse if measures and 1 <= moment.pulse <= 254 else None)
+    assert (Status.SENSOR_OFF in item.group[0].status) is moment.probe_error
+
+
+@given(st.lists(moments, min_size=3, max_size=8), st.integers(0, 8))
+def test_joined_anywhere_only_what_was_sent_is_said(said: list[Moment], joined: int) -> None:
+    items = decode(b"".join(map(live, said))[joined:])
+    got = [(i.spo2, i.pulse) for i in items if isinstance(i, Live | Measurement | Stored)]  # type: ignore[union-attr]
+    assert got == [(m.spo2, m.pulse) for m in said][len(said) - len(got) :]
+    assert len(got) >= len(said) - 1
+
+
+@given(st.integers(0, 8), st.integers(0, 8), st.binary(min_size=1, max_size=1))
+def test_a_byte_lost_or_too_many_invents_no_number(lost: int, extra: int, byte: bytes) -> None:
+    sent = lives([Moment(90 + n, 60 + n) for n in range(6)])
+    sent[2] = sent[2][:lost] + sent[2][lost + 1 :]
+    sent[4] = sent[4][:extra] + byte + sent[4][extra:]
+    for item in decode(b"".join(sent)):
+        if isinstance(item, Live):
+            assert item.raw in sent or item.raw == live(Moment(94, 64), 4)
+
+
+@given(st.integers(0, 100), st.integers(0, 255), st.integers(0, 55))
+def test_no_flipped_bit_in_a_short_frame_is_believed(spo2: int, pulse: int, bit: int) -> None:
+    frame = bytearray(short_measurement(spo2, pulse))
+    frame[bit // 8] ^= 0x80 >> bit % 8
+    assert not any(isinstance(item, Measurement) for item in decode(bytes(frame)))
+
+
+@given(st.integers(0, 255), st.lists(st.integers(0, 255), max_size=6))
+def test_a_command_comes_back_as_it_was_said(code: int, data: list[int]) -> None:
+    (item,) = decode(command(code, *data))
+    assert isinstance(item, Command)
+    assert item.data == bytes((code, *data)).ljust(7, b"\0")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_f02_line_noise_makes_no_reading(seed: int) -> None:
+    kept, _ = play([random.Random(seed).randbytes(60_000)])
+    assert kept.groups == []
+
+
+def test_a_steady_second_makes_a_reading_and_no_second_one() -> None:
+    assert play(lives([NO_FINGER, *[GOOD] * (PER_S - 1)]))[0].read == []
+    assert play(lives([NO_FINGER, *[GOOD] * PER_S]))[0].read == [(97, 72)]
+    assert play(lives([NO_FINGER, *[GOOD] * PER_S * 20]))[0].read == [(97, 72)]
+
+
+@pytest.mark.parametrize("away", [NO_FINGER, Moment(), replace(GOOD, probe_error=True), Moment(127, 255)])
+def test_the_next_reading_needs_the_finger_gone_and_steady_again(away: Moment) -> None:
+    other = Moment(91, 110)
+    assert play(lives([*[GOOD] * 90, away, *[other] * (PER_S - 1)]))[0].read == [(97, 72)]
+    assert play(lives([*[GOOD] * 90, away, *[other] * PER_S]))[0].read == [(97, 72), (91, 110)]
+
+
+def test_a_search_starts_the_second_anew() -> None:
+    lost = replace(GOOD, searching=True)
+    assert play(lives([*[GOOD] * 50, lost, *[GOOD] * (PER_S - 1)]))[0].read == []
+    assert play(lives([*[GOOD] * 50, lost, *[GOOD] * PER_S]))[0].read == [(97, 72)]
+
+
+def test_a_flipped_bit_in_the_numbers_changes_nothing() -> None:
+    steady = lives([GOOD] * PER_S)
+    steady[30] = live(Moment(96, 72))
+    assert play(steady)[0].read == [(97, 72)]
+
+
+def test_short_frames_are_seconds() -> None:
+    assert play([short_measurement(97, 140)] * 4, steady_s=5)[0].read == []
+    assert play([short_measurement(97, 140)] * 5, steady_s=5)[0].read == [(97, 140)]
+
+
+def test_a_stream_that_stops_is_asked_for_again_and_ends_the_finger() -> None:
+    """Whose finger is in it afterwards nobody knows: it is another reading."""
+    kept, wire = play([*lives([GOOD] * 50), None, *lives([GOOD] * (PER_S - 2))])
+    assert kept.read == []
+    assert wire.written == [QUERY_MODEL + START_LIVE, START_LIVE]
+    kept, _ = play([*lives([GOOD] * 90), None, *lives([GOOD] * PER_S)])
+    assert kept.read == [(97, 72), (97, 72)]
+    assert QUIET_S <= 2
+
+
+def test_the_host_is_heard_every_five_seconds_and_says_nothing_else() -> None:
+    _, wire = play(lives([GOOD] * (2 * HEARTBEAT_PACKAGES + 1)))
+    assert wire.written == [QUERY_MODEL + START_LIVE, HEARTBEAT, HEARTBEAT]
+    assert HEARTBEAT_PACKAGES == 5 * PER_S
+
+
+def test_a_recording_is_no_spot_check() -> None:
+    """A night of seconds, of whoever wore it: decoded, never emitted."""
+    data = recording(NIGHT, [(96, 60)] * 300)
+    assert play([data])[0].groups == []
+    start_date, start_time, *seconds = decode(data)
+    assert isinstance(start_date, Recording) and isinstance(start_time, Recording)
+    assert (start_date.start_date, start_time.start_time) == (NIGHT.date(), NIGHT.time())
+    assert len(seconds) == 100
+    for item in seconds:
+        assert isinstance(item, Stored)
+        assert {o.origin for o in item.group} == {Origin.STORED}
+
+
+def test_an_older_recording_is_no_spot_check() -> None:
+    data = b"\xf2\x80\x00" * 3 + b"\x80\x82\x2b" + bytes.fromhex("f0c861") * 100
+    assert play([data])[0].groups == []
+    assert sum(isinstance(item, Stored) for item in decode(data)) == 100
+
+
+def test_the_model_is_noted_as_the_device_says_it() -> None:
+    kept, _ = play([model("50D(A)+"), *lives([NO_FINGER, GOOD, GOOD])])
+    assert kept.events == [DeviceIdentity(model="50D(A)+"), InProgress()]
+
+
+def test_a_blank_model_is_none() -> None:
+    assert play([model("")])[0].events == []
+
+
+def test_the_names_of_users_are_not_noted() -> None:
+    """V7.0, types 4 and 5: a device id and a user's name, both set by whoever owns it."""
+    kept, _ = play([bytes.fromhex("0480f5f3e5f2a0a0a0"), bytes.fromhex("058080f5f3e5f28080")])
+    assert kept.events == []

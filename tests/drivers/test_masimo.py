@@ -1,0 +1,227 @@
+"""Masimo ASCII 1: what a line says, and the rule by which lines become a reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devicebridge.sdk import (
+    Battery,
+    DeviceClock,
+    DeviceIdentity,
+    Event,
+    Frame,
+    InProgress,
+    LinkLost,
+    Loss,
+    Noise,
+    Observation,
+    Origin,
+    Status,
+    Why,
+)
+from devicebridge_drivers.masimo import DRIVER
+from devicebridge_drivers.masimo.codec import LINE_BYTES, Line, codec
+from devicebridge_drivers.masimo.session import MasimoOptions
+from devicebridge_simulators.masimo import (
+    CLOCK,
+    LOW_BATTERY_ALARM,
+    LOW_PERFUSION,
+    LOW_SIQ,
+    OFF,
+    SEARCH,
+    SENSOR_OFF,
+    SET,
+    USUAL,
+    Second,
+    line,
+    lines,
+    trend,
+)
+
+
+class Wire:
+    """What the monitor sends, piece by piece; then the line is lost."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = list(pieces)
+
+    async def read(self) -> bytes:
+        if not self._pieces:
+            raise LinkLost(Loss.UNPLUGGED)
+        return self._pieces.pop(0)
+
+    async def write(self, data: bytes, /) -> None:
+        raise AssertionError("the port has no commands")
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.groups: list[tuple[Observation, ...]] = []
+        self.events: list[Event] = []
+
+    async def emit(self, *group: Observation) -> None:
+        self.groups.append(group)
+
+    async def recall(self, key: str, /) -> str | None:
+        raise AssertionError("nothing is read from its memory")
+
+    async def remember(self, key: str, value: str, /) -> None:
+        raise AssertionError("nothing is read from its memory")
+
+    def note(self, event: Event, /) -> None:
+        self.events.append(event)
+
+    @property
+    def read(self) -> list[tuple[int, ...]]:
+        return [tuple(int(v.value or -1) for v in group[0].values[:2]) for group in self.groups]
+
+
+def play(pieces: Sequence[bytes], **options: object) -> Kept:
+    kept = Kept()
+    with pytest.raises(LinkLost):
+        asyncio.run(DRIVER.session(Wire(pieces), kept, MasimoOptions.model_validate(options)))
+    return kept
+
+
+def decode(data: bytes, size: int | None = None) -> list[Frame | Noise]:
+    one = codec()
+    pieces = [data[i : i + size] for i in range(0, len(data), size)] if size else [data]
+    return [*(item for piece in pieces for item in one.feed(piece)), *one.close()]
+
+
+seconds = st.builds(
+    Second,
+    spo2=st.none() | st.integers(0, 100),
+    pulse=st.none() | st.integers(25, 240),
+    perfusion=st.none() | st.from_regex(r"[01][0-9]\.[0-9][0-9]", fullmatch=True),
+    exceptions=st.integers(0, 0xFFFFFF),
+    alarms=st.integers(0, 0xFFFF),
+)
+
+
+@given(st.lists(seconds, min_size=1, max_size=6), st.binary(max_size=30), st.integers(1, 50))
+def test_every_byte_is_in_one_item_however_they_are_cut(said: list[Second], junk: bytes, size: int) -> None:
+    data = b"".join([*lines(said[:2]), junk, *lines(said[2:])])
+    whole = decode(data)
+    assert b"".join(item.raw for item in whole) == data
+    assert decode(data, size) == whole
+
+
+@given(seconds)
+def test_a_line_says_what_was_sent_and_no_more(second: Second) -> None:
+    item = decode(line(second, CLOCK))[0]
+    assert isinstance(item, Line)
+    numbers = [v.value for v in item.group[0].values]
+    assert (item.exceptions, item.alarms, item.time) == (second.exceptions, second.alarms, CLOCK)
+    for number, sent in zip(numbers, (second.spo2, second.pulse, second.perfusion), strict=True):
+        assert number is None or str(number).lstrip("0") == str(sent).lstrip("0")
+
+
+@given(seconds, st.data())
+def test_a_line_with_a_character_missing_is_not_believed(second: Second, data: st.DataObject) -> None:
+    """Of what is read: the stamp, SpO2, pulse rate, PI, the exceptions."""
+    whole = line(second, CLOCK)
+    at = data.draw(st.integers(0, len(whole) - 3))
+    short = whole[:at] + whole[at + 1 :]
+    sound = decode(whole)[0]
+    assert isinstance(sound, Line)
+    for item in decode(short):
+        if isinstance(item, Line):
+            assert set(item.group[0].values) <= set(sound.group[0].values)
+            assert item.group[0].values[:2] == sound.group[0].values[:2]
+            assert (item.exceptions, item.time) == (sound.exceptions, sound.time)
+
+
+def test_f01_a_line_broken_off_is_not_believed() -> None:
+    whole = line(replace(USUAL, exceptions=SET | SENSOR_OFF), CLOCK)
+    for cut in range(1, len(whole) - 2):
+        assert [item.why for item in decode(whole[:cut]) if isinstance(item, Noise)] == [Why.INCOMPLETE], cut
+    assert isinstance(decode(whole[:-2])[0], Line)
+
+
+def test_f03_an_endless_line_comes_in_bounded_pieces() -> None:
+    items = decode(b"9" * 10_000)
+    assert {item.why for item in items[:-1] if isinstance(item, Noise)} == {Why.TOO_LONG}
+    assert max(len(item.raw) for item in items) <= LINE_BYTES
+
+
+def test_five_steady_seconds_make_a_reading_and_no_second_one() -> None:
+    assert play(lines([OFF, *[USUAL] * 4])).read == []
+    assert play(lines([OFF, *[USUAL] * 5])).read == [(97, 72)]
+    assert play(lines([OFF, *[USUAL] * 60])).read == [(97, 72)]
+
+
+@pytest.mark.parametrize("away", [OFF, Second(), replace(USUAL, exceptions=SET | SENSOR_OFF)])
+def test_the_next_reading_needs_the_sensor_off_and_steady_again(away: Second) -> None:
+    other = replace(USUAL, spo2=91, pulse=110)
+    assert play(lines([*[USUAL] * 9, away, *[other] * 4])).read == [(97, 72)]
+    assert play(lines([*[USUAL] * 9, away, *[other] * 5])).read == [(97, 72), (91, 110)]
+
+
+def test_pulse_search_starts_the_seconds_anew() -> None:
+    searching = replace(USUAL, exceptions=SET | SEARCH)
+    assert play(lines([*[USUAL] * 4, searching, *[USUAL] * 4])).read == []
+    assert play(lines([*[USUAL] * 4, searching, *[USUAL] * 5])).read == [(97, 72)]
+
+
+def test_noise_starts_the_seconds_anew() -> None:
+    sent = lines([USUAL] * 9)
+    broken = sent[4][:40] + b"?" + sent[4][40:]
+    kept = play([*sent[:4], broken, *sent[5:]])
+    assert kept.read == []
+    assert [event.why for event in kept.events if isinstance(event, Noise)] == [Why.BAD_FIELD]
+
+
+def test_a_line_sent_twice_is_one_second() -> None:
+    assert play([one for one in lines([USUAL] * 4) for _ in range(2)]).read == []
+
+
+def test_what_was_said_of_the_signal_stands_on_the_reading() -> None:
+    weak = replace(USUAL, exceptions=SET | LOW_SIQ | LOW_PERFUSION)
+    ((reading,),) = play(lines([USUAL, weak, USUAL, USUAL, USUAL])).groups
+    assert reading.status == {Status.POOR_SIGNAL, Status.LOW_PERFUSION}
+    assert reading.origin is Origin.LIVE
+    assert reading.device_time == CLOCK + timedelta(seconds=4)
+
+
+def test_the_rule_can_be_set() -> None:
+    assert play(lines([USUAL] * 9), steady_s=10).read == []
+    assert play(lines([USUAL] * 10), steady_s=10).read == [(97, 72)]
+
+
+def test_serial_number_battery_and_clock_are_noted() -> None:
+    low = replace(USUAL, alarms=LOW_BATTERY_ALARM)
+    kept = play(lines([OFF, low, low, low, USUAL, USUAL]))
+    assert kept.events == [
+        DeviceIdentity(manufacturer="Masimo", serial="0000056661"),
+        Battery(low=True),
+        InProgress(),
+        Battery(low=False),
+        DeviceClock(CLOCK + timedelta(seconds=5)),
+    ]
+
+
+def test_a_dashed_serial_number_is_none() -> None:
+    assert not any(isinstance(e, DeviceIdentity) for e in play([line(USUAL, CLOCK, "----------")]).events)
+
+
+def test_f21_a_stamp_that_is_no_time_is_not_believed() -> None:
+    broken = [one.replace(b"11/21/26", b"00/00/00") for one in lines([USUAL] * 5)]
+    ((reading,),) = play(broken).groups
+    assert reading.device_time is None
+    assert reading.status == {Status.CLOCK_UNSET}
+
+
+def test_a_trend_download_is_no_spot_check() -> None:
+    sent = [trend(USUAL, datetime(2026, 11, 21, 2, 0, second)) for second in range(40)]
+    assert play(sent).groups == []
+    item = decode(sent[0])[0]
+    assert isinstance(item, Line) and item.is_trend
+    assert item.group[0].origin is Origin.STORED

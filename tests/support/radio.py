@@ -1,0 +1,96 @@
+"""One connection over the simulated radio, from the advertisement to the hang-up, and what a driver made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from devicebridge.clock import SystemClock
+from devicebridge.intake import Intake, Source
+from devicebridge.links.gatt import Radio
+from devicebridge.sdk import DeviceClock, DeviceIdentity, Driver, Event, LinkLost, Loss, Observation
+from devicebridge.sdk.simulation import GattScenario, GattSimulator
+
+E = TypeVar("E")
+TIMEOUT_S = 20.0
+
+
+class Kept:
+    """An outlet that keeps all it is given. groups: as emitted."""
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[Observation, ...]] = []
+        self.events: list[Event] = []
+
+    @property
+    def observations(self) -> list[Observation]:
+        return [observation for group in self.groups for observation in group]
+
+    def noted(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def emit(self, *group: Observation) -> None:
+        await asyncio.sleep(0)  # as the disk would
+        self.groups.append(group)
+
+    async def recall(self, key: str, /) -> str | None:
+        return None
+
+    async def remember(self, key: str, value: str, /) -> None:
+        raise AssertionError("nothing of this is read twice")
+
+    def note(self, event: Event, /) -> None:
+        self.events.append(event)
+
+    def published(self, driver: Driver[Any]) -> list[dict[str, Any]]:
+        """The messages, in order."""
+        source = Source("s", "r", "device", driver.manifest.id, "address", True, True)
+        intake = Intake(source, ZoneInfo("America/Chicago"), SystemClock())
+        for event in self.events:
+            if isinstance(event, DeviceClock):
+                intake.read_clock(event.now)
+            elif isinstance(event, DeviceIdentity):
+                intake.identity = event
+        return [json.loads(entry.payload) for o in self.observations for entry in intake.entries((o,))]
+
+
+def play(
+    driver: Driver[Any], simulator: GattSimulator, scenario: GattScenario, options: Mapping[str, object] | None = None
+) -> tuple[Kept, Loss]:
+    """options: in place of the scenario's."""
+    return asyncio.run(_play(driver, simulator, scenario, scenario.options if options is None else options))
+
+
+async def _play(
+    driver: Driver[Any], simulator: GattSimulator, scenario: GattScenario, options: Mapping[str, object]
+) -> tuple[Kept, Loss]:
+    from devicebridge.testing.radio import Ether
+
+    kept, spec = Kept(), driver.manifest.gatt
+    assert spec is not None
+    async with Ether(pace=0) as ether, ether.radio() as backend:
+        radio = Radio(backend, clock=SystemClock())
+        await radio.start()
+        peripheral = await ether.add(simulator, scenario)
+        try:
+            async with asyncio.timeout(TIMEOUT_S), radio.opener(peripheral.address, spec).open() as link:
+                await driver.session(link, kept, driver.options.model_validate(dict(options)))
+        except LinkLost as lost:
+            return kept, lost.reason
+        finally:
+            await radio.stop()
+    raise AssertionError("a session ends with the link")
+
+
+def numbers(observation: Observation) -> dict[str, Decimal | str]:
+    """By name; a reason where there is no number."""
+    return {v.name.value: str(v.absent) if v.value is None else v.value for v in observation.values}
+
+
+def stamps(kept: Kept) -> list[datetime | None]:
+    return [observation.device_time for observation in kept.observations]

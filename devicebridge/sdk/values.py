@@ -231,7 +231,7 @@ class Value:
     code: str | None = None
 
     def __post_init__(self) -> None:
-        if [self.value, self.text, self.absent].count(None) != 2:
+        if (self.value is None) + (self.text is None) + (self.absent is None) != 2:
             raise ValueError(f"{self.name}: give a value, a coded text, or the reason for its absence")
         for word in (self.text, self.code):
             if word is not None and not (word.isprintable() and 0 < len(word) <= TEXT_LIMIT):

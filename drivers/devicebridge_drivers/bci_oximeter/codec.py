@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from devicebridge.sdk import Absent, Frame, Kind, Name, Observation, Status, Unit, Value, Why
 from devicebridge.sdk.framer import Framer
@@ -86,6 +87,7 @@ def _packet(raw: bytes) -> Packet:
     )
 
 
+@lru_cache(1024)  # a stream says the same again and again
 def _value(name: Name, unit: Unit, number: int, is_missing: bool) -> Value:
     if is_missing:
         return Value(name, unit, absent=Absent.UNKNOWN)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
 
 from devicebridge.sdk import Absent, Frame, Kind, Name, Observation, Origin, Status, Unit, Value, Why
 
@@ -139,6 +140,7 @@ def spoken(data: bytes, commands: Mapping[bytes, str]) -> Command | Why | None:
     return None if any(raw.startswith(data) for raw in commands) else Why.UNSYNCHRONISED
 
 
+@lru_cache(1024)  # a stream says the same again and again
 def _value(name: Name, unit: Unit, number: int, is_missing: bool) -> Value:
     if is_missing:
         return Value(name, unit, absent=Absent.UNKNOWN)

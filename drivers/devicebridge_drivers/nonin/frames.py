@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from devicebridge.sdk import Absent, Frame, Kind, Name, Observation, Origin, Status, Unit, Value
 
@@ -224,6 +225,7 @@ def _observation(
     )
 
 
+@lru_cache(1024)  # a stream says the same again and again
 def _value(name: Name, unit: Unit, number: int, missing: int, possible: range, absent: Absent | None) -> Value:
     if absent is None and number not in possible:
         absent = Absent.UNKNOWN if number == missing else Absent.ERROR

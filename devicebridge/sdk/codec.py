@@ -3,7 +3,9 @@
 The contract, which the conformance suite tries on every installed driver:
 it never raises on input; its buffer is bounded; a stream codec gives the same result however the bytes are cut;
 every byte it was fed ends in exactly one Frame or one Noise (the rest by `close`); after noise it finds its
-place again within one frame. A GATT codec is fed one whole characteristic value a call and answers with one item.
+place again within one frame. A GATT codec is fed one whole characteristic value a call and answers with one item;
+that of a characteristic which the driver lists in `streams`, whose values are pieces of one stream of bytes cut
+anywhere, is a stream codec.
 """
 
 from __future__ import annotations
@@ -55,3 +57,13 @@ class Codec(Protocol):
     def close(self) -> Sequence[Frame | Noise]:
         """The link has ended: gives what was still held back, as noise if it is no frame."""
         ...
+
+
+class Unknown:
+    """The codec of a characteristic that the driver does not know."""
+
+    def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
+        return (Noise(data, Why.UNKNOWN_CHARACTERISTIC),)
+
+    def close(self) -> Sequence[Frame | Noise]:
+        return ()

@@ -134,6 +134,7 @@ class Driver(Generic[O]):
     codec(options, model, characteristic): a fresh codec. `model` is the device's own word for itself, where known,
     and chooses quirks; `characteristic` is a full UUID for GATT, None for serial.
     characteristics: the UUIDs `codec` understands, the first being the default; empty for serial.
+    streams: those of them whose values are pieces of one stream of bytes.
     """
 
     manifest: Manifest
@@ -141,3 +142,4 @@ class Driver(Generic[O]):
     session: Callable[[Any, Outlet, O], Awaitable[None]]
     codec: Callable[[O, str | None, str | None], Codec]
     characteristics: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from .outlet import Outlet
 T = TypeVar("T")
 
 STRANGER_BYTES = 512
-"""So much noise without a single frame is no meter being plugged in: something else is on the line."""
+"""So much noise without an answer or a silence is no meter being plugged in: something else is on the line."""
 
 ANSWER_MAX_BYTES = 65_536
 """Four times the longest answer there is, a meter's whole memory."""
@@ -54,10 +54,12 @@ class Interview:
         while True:
             while self._arrived:
                 if (found := answer(self._arrived.popleft())) is not None:
+                    self._strange_bytes = 0
                     return found
             data = await self._read(silence_s)
             heard_bytes += len(data)
             if not data:
+                self._strange_bytes = 0
                 return None
             if heard_bytes > ANSWER_MAX_BYTES:
                 raise UnexpectedDevice
@@ -81,6 +83,5 @@ class Interview:
                 self._strange_bytes += len(item.raw)
             else:
                 self._arrived.append(item)
-                self._strange_bytes = 0
         if self._strange_bytes > STRANGER_BYTES:
             raise UnexpectedDevice

@@ -296,7 +296,10 @@ def memory_key(identity: DeviceIdentity) -> str:
 
 
 async def send_new(records: Iterable[Observation], about: About, outlet: Outlet, options: MemoryOptions) -> None:
-    """Of a whole memory whose records have no numbers: those that were not read before, oldest first."""
+    """Of a whole memory whose records have no numbers: those that were not read before, oldest first.
+
+    records: newest first; their times say more where they have any.
+    """
     download = await Download.begin(outlet, memory_key(about.identity), about.now, options)
     for record in sorted(records, key=_time_key, reverse=True):
         if not download.take(record):

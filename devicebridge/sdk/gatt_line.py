@@ -1,0 +1,34 @@
+"""A serial line inside a pair of Bluetooth LE characteristics: what is written to one is answered by the other's values.
+
+An answer arrives in pieces as long as a packet, cut anywhere, several answers in one piece if need be: the codec of
+such a characteristic is a stream codec (see `Driver.streams`), and `Interview` asks over it as over a cable.
+"""
+
+from __future__ import annotations
+
+from .gatt_device import Arrivals
+from .links import GattLink, LinkLost, Loss
+
+PIECE_BYTES = 20
+"""What fits a packet of the smallest kind, which every device takes."""
+
+
+class GattLine:
+    """A ByteLink. arrivals: of one characteristic only. write_to: the characteristic for questions."""
+
+    def __init__(self, link: GattLink, arrivals: Arrivals, write_to: str) -> None:
+        self._link = link
+        self._arrivals = arrivals
+        self._write_to = write_to
+
+    async def read(self) -> bytes:
+        while True:
+            arrived = await self._arrivals.next(None)
+            if arrived is None:
+                raise LinkLost(Loss.FAILED)
+            if arrived[1]:
+                return arrived[1]
+
+    async def write(self, data: bytes, /) -> None:
+        for start in range(0, len(data), PIECE_BYTES):
+            await self._link.write(self._write_to, data[start : start + PIECE_BYTES])

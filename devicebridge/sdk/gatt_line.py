@@ -7,7 +7,7 @@ such a characteristic is a stream codec (see `Driver.streams`), and `Interview` 
 from __future__ import annotations
 
 from .gatt_device import Arrivals
-from .links import GattLink, LinkLost, Loss
+from .links import GattLink
 
 PIECE_BYTES = 20
 """What fits a packet of the smallest kind, which every device takes."""
@@ -24,9 +24,7 @@ class GattLine:
     async def read(self) -> bytes:
         while True:
             arrived = await self._arrivals.next(None)
-            if arrived is None:
-                raise LinkLost(Loss.FAILED)
-            if arrived[1]:
+            if arrived is not None and arrived[1]:
                 return arrived[1]
 
     async def write(self, data: bytes, /) -> None:

@@ -208,6 +208,14 @@ def test_an_empty_memory_was_a_first_meeting() -> None:
     assert kept.records == ["1"]
 
 
+@pytest.mark.parametrize("strange", ["-", "2026-11-21T10:19:40 0.00105", "99999 ", "x"])
+def test_what_cannot_be_gone_on_from_is_no_reason_to_pass_over_anything(strange: str) -> None:
+    kept = Kept(**{SERIAL: strange})
+    visit(Meter(MEMORY), kept, MemoryOptions())
+    assert kept.records == ["11", "12", "13", "14"]
+    assert kept.memory == {SERIAL: MARK}
+
+
 def test_a_meter_that_knows_no_filter_is_read_whole() -> None:
     kept = Kept(**{SERIAL: MARK})
     visit(Meter([*MEMORY, *numbered(15, 99)], knows_from=False), kept)

@@ -1,0 +1,17 @@
+"""Blood glucose meters with the Bluetooth SIG's Glucose Service."""
+
+from __future__ import annotations
+
+from devicebridge.sdk import Driver, MemoryOptions
+
+from .codec import CHARACTERISTICS, Codec
+from .manifest import MANIFEST
+from .session import session
+
+DRIVER = Driver(
+    manifest=MANIFEST,
+    options=MemoryOptions,
+    session=session,
+    codec=lambda _, __, characteristic: Codec(characteristic),
+    characteristics=CHARACTERISTICS,
+)

@@ -42,10 +42,13 @@ def main(words: list[str]) -> int:
         return _fail(problem)
     if command == "test":
         _get_mosquitto()
-        return _run("-m", "pytest", *rest)
+        os.chdir(HERE)
+        return _become("-m", "pytest", *rest)
     if command == "check":
-        return max(_check(*check) for check in CHECKS)
-    return _run("-m", "devicebridge", *(["demo"] if command == "demo" else []), *rest)
+        os.chdir(HERE)
+        codes = [_check(*check) for check in CHECKS]
+        return int(any(codes))  # one that a signal ended has a negative code
+    return _become("-m", "devicebridge", *(["demo"] if command == "demo" else []), *rest)
 
 
 def _install(extra: str) -> str | None:
@@ -56,7 +59,7 @@ def _install(extra: str) -> str | None:
         return None
     print(f"setting up {VENV} ...", file=sys.stderr, flush=True)
     try:
-        if not PYTHON.exists():
+        if not _has_pip():
             venv.create(VENV, with_pip=True, clear=VENV.exists())
         pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, "--editable", f"{HERE}[{extra}]"], check=True, stdout=sys.stderr)
@@ -65,6 +68,12 @@ def _install(extra: str) -> str | None:
         return f"the virtual environment cannot be made ({error}); {hint}"
     stamp.write_text(wanted)
     return None
+
+
+def _has_pip() -> bool:
+    """Where python3-venv is missing, Debian leaves a .venv without it."""
+    pip = [str(PYTHON), "-m", "pip", "--version"]
+    return PYTHON.exists() and subprocess.run(pip, capture_output=True, check=False).returncode == 0
 
 
 def _get_mosquitto() -> None:
@@ -108,11 +117,21 @@ def _check(module: str, *arguments: str) -> int:
     return _run("-m", module, *arguments)
 
 
+def _become(*words: str) -> int:
+    """From here on this process is that one, signals and exit code included; on Windows it waits for it."""
+    if os.name != "nt":
+        os.execv(PYTHON, [str(PYTHON), *words])
+    return _run(*words)
+
+
 def _run(*words: str) -> int:
-    try:
-        return subprocess.run([str(PYTHON), *words], cwd=HERE, check=False).returncode
-    except KeyboardInterrupt:
-        return 130
+    """Ctrl-C reaches the child as well, and it ends in its own time."""
+    with subprocess.Popen([str(PYTHON), *words]) as child:
+        while True:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                continue
 
 
 def _fail(sentence: str) -> int:
@@ -121,4 +140,7 @@ def _fail(sentence: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

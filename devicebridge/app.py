@@ -84,8 +84,8 @@ class Daemon:
         await self._announce(self.healths)
         sending = asyncio.create_task(self._keep_sending())
         try:
-            folder = self._config.outbox.path.parent
-            await stack.enter_async_context(serve(self, self._config.control.port, folder, self._log))
+            config = self._config
+            await stack.enter_async_context(serve(self, config.control.port, config.outbox.path, self._log))
             self._log.info("started", version=__version__, count=len(devices))
             await self._watch_over(devices, stop)
         finally:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands.errors import EX_CONFIG, EX_UNAVAILABLE, EX_USAGE, CommandError
+from .commands.errors import EX_SOFTWARE, EX_UNAVAILABLE, EX_USAGE, CommandError
+
+EX_INTERRUPTED = 130
+"""As shells say that Ctrl-C ended a program: 128 and SIGINT."""
+
+OUTPUT_ERRORS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Of writing; commands meet those of their own files themselves."""
 
 COMMANDS = {
     "demo": "shows the whole way on simulated devices: a broker, a room, the daemon, readings as they arrive",
@@ -25,35 +32,51 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0, 64 wrong use, 69 something needed is not there, 78 configuration."""
+    """Exit codes: 0, 64 wrong use, 69 something needed is not there, 70 our mistake, 78 configuration, 130 Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(words)
-    args = parser.parse_args(words)
     try:
-        return int(args.run(args))
+        code = _run(words)
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
     except CommandError as error:
-        print(f"devicebridge: {error}", file=sys.stderr)
-        return error.code
+        return _fail(str(error), error.code)
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EX_INTERRUPTED
     except Exception as error:
-        from .registry import RegistryError
-
-        if isinstance(error, RegistryError):
-            print(f"devicebridge: {error}", file=sys.stderr)
-            return EX_UNAVAILABLE
+        if isinstance(error, OSError) and error.errno in OUTPUT_ERRORS:
+            return _without_output(error)
+        if _is_registry_error(error):
+            return _fail(str(error))
         if os.environ.get("DEVICEBRIDGE_TRACEBACK"):
             raise
-        print(
-            f"devicebridge: a mistake in the program ({type(error).__name__}); "
-            "set DEVICEBRIDGE_TRACEBACK=1, try again, and report what it prints",
-            file=sys.stderr,
-        )
-        return 70
+        remedy = "set DEVICEBRIDGE_TRACEBACK=1, try again, and report what it prints"
+        return _fail(f"a mistake in the program ({type(error).__name__}); {remedy}", EX_SOFTWARE)
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        args = _parser(words).parse_args(words)
+    except SystemExit as ended:  # help, version, wrong use: what there is to say was said
+        return int(ended.code or 0)
+    return int(args.run(args))
+
+
+def _is_registry_error(error: Exception) -> bool:
+    from .registry import RegistryError
+
+    return isinstance(error, RegistryError)
+
+
+def _without_output(error: OSError) -> int:
+    """The reader of our output has gone, or the disk it goes to is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again when it flushes
+    return 0 if error.errno == errno.EPIPE else _fail(f"the output cannot be written ({error.strerror}); make room")
+
+
+def _fail(sentence: str, code: int = EX_UNAVAILABLE) -> int:
+    print(f"devicebridge: {sentence}", file=sys.stderr)
+    return code
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -73,8 +96,6 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.exit(EX_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
-
-__all__ = ["EX_CONFIG", "EX_UNAVAILABLE", "main"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import stat
@@ -25,16 +26,43 @@ from pydantic import (
 )
 
 _SEGMENT = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-_ADDRESS = r"^[A-Za-z0-9.-]+(:\d{1,5})?$|^\[[0-9a-fA-F:]+\](:\d{1,5})?$"
-Segment = Annotated[str, Field(pattern=_SEGMENT)]
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = rf"^({_LABEL}\.)*{_LABEL}\.?(:\d{{1,5}})?$|^\[[0-9a-fA-F:.]+\](:\d{{1,5}})?$"
+_BLUETOOTH = r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$|^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+_REMEDIES = {
+    _SEGMENT: "use lower-case letters, digits and dashes, at most 40",
+    _ADDRESS: 'write "host" or "host:port"',
+    _BLUETOOTH: "write it as C0:26:DA:01:02:03; on macOS the UUID that the system gave the device",
+}
+"""By the pattern that did not match."""
 
 
-Address = Annotated[str, Field(pattern=_ADDRESS)]
+def _reachable(address: str) -> str:
+    host, port = _endpoint(address, 1)
+    if not 1 <= port <= 65_535:
+        raise ValueError(f"{port} is no port; write one from 1 to 65535")
+    if address.startswith("["):
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(f'"{host}" is no IPv6 address; write one such as [fd00::1]') from None
+    return address
 
 
 def _beside_the_config(path: Path, info: ValidationInfo) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold a null character; write the path of a file")
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        raise ValueError(f'the home folder of "{path}" is not known; write the whole path') from None
     base = (info.context or {}).get("base")
-    return (base / path.expanduser()) if base else path
+    return base / expanded if base else expanded
+
+
+Segment = Annotated[str, Field(pattern=_SEGMENT)]
+Address = Annotated[str, Field(pattern=_ADDRESS), AfterValidator(_reachable)]
+BluetoothAddress = Annotated[str, Field(pattern=_BLUETOOTH)]
 
 
 File = Annotated[Path, AfterValidator(_beside_the_config)]
@@ -85,9 +113,7 @@ class TlsConfig(_Table):
 class BrokerConfig(_Table):
     """The MQTT broker or brokers."""
 
-    addresses: tuple[
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:\d{1,5})?$|^\[[0-9a-fA-F:]+\](:\d{1,5})?$")], ...
-    ] = Field(min_length=1, max_length=8)
+    addresses: tuple[Address, ...] = Field(min_length=1, max_length=8)
     """"host" or "host:port", tried in order. The port is 8883 with TLS, 1883 without, unless given."""
     tls: TlsConfig | None = None
     """Leave out only for a broker on this PC or a trusted wire."""
@@ -123,6 +149,14 @@ class OutboxConfig(_Table):
     keep_days: float = Field(default=7, ge=0, le=365)
     """How long readings stay after the broker took them, so that they can be sent again."""
 
+    @model_validator(mode="after")
+    def _room_beside_the_reserve(self) -> OutboxConfig:
+        if self.reserve_mib >= self.max_mib:
+            raise ValueError(
+                f"reserve_mib ({self.reserve_mib}) leaves nothing of max_mib ({self.max_mib}); lower reserve_mib"
+            )
+        return self
+
 
 class ControlConfig(_Table):
     """The local control endpoint that the commands talk to, on loopback only."""
@@ -154,8 +188,8 @@ class DeviceConfig(_Table):
     driver: str
     port: str | None = None
     """A serial device: "usb:VID:PID:SERIAL", a /dev/serial/by-id path, a built-in port, socket:// or rfc2217://."""
-    address: str | None = None
-    """A Bluetooth LE device: its address."""
+    address: BluetoothAddress | None = None
+    """A Bluetooth LE device: its address, or on macOS the UUID that the system gave it."""
     baud: int | None = Field(default=None, ge=300, le=4_000_000)
     """Only where the device was set to another speed than its manual's."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -187,6 +221,23 @@ class Config(_Table):
             raise ValueError('bluetooth.radio is a simulated one; set simulated = true, or radio = "system"')
         return self
 
+    @model_validator(mode="after")
+    def _one_file_each(self) -> Config:
+        if self.log.file == self.outbox.path:
+            raise ValueError("log.file and outbox.path are one file; give each its own")
+        return self
+
+    @field_validator("devices")
+    @classmethod
+    def _one_device_a_place(cls, devices: dict[str, DeviceConfig]) -> dict[str, DeviceConfig]:
+        taken: dict[str, str] = {}
+        for name, device in devices.items():
+            place = device.port or device.address or ""
+            other = taken.setdefault(place.casefold(), name)
+            if other != name:
+                raise ValueError(f'{other} and {name} are both at "{place}"; give each device its own place')
+        return devices
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -211,7 +262,7 @@ class ConfigError(Exception):
 def load(path: Path) -> Config:
     """Reads and checks a config file. Raises ConfigError with every problem found, each with its line."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # Windows' own editors write a byte order mark
     except OSError as error:
         remedy = "name the config file with -c FILE"
         raise ConfigError([Problem(str(path), f"cannot be read ({error.strerror})", remedy)]) from None
@@ -239,7 +290,10 @@ def problems(
 ) -> list[Problem]:
     """A validation error in sentences. `prefix` is where `model` stands in the file."""
     found = []
-    for item in error.errors(include_url=False, include_context=True):
+    items = error.errors(include_url=False, include_context=True)
+    for item in items:
+        if item["type"] == "too_short" and any(item["loc"] == other["loc"][:-1] for other in items):
+            continue  # only because none of its items is right, which is said of each
         location = prefix + item["loc"]
         line = _line_of(text, location)
         where = f"{file}:{line}: {_dotted(location)}" if line else f"{file}: {_dotted(location)}"
@@ -255,15 +309,17 @@ def exposed_secrets(config: Config) -> list[Problem]:
     secrets = (("broker.password_file", config.broker.password_file), ("broker.tls.key_file", tls and tls.key_file))
     found = []
     for where, path in secrets:
-        if path and path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if path and _others_can_read(path):
             found.append(Problem(where, f"{path} can be read by others", f"run: chmod 600 {path}"))
     return found
 
 
-_SHAPES = {
-    _SEGMENT: "use lower-case letters, digits and dashes, at most 40",
-    _ADDRESS: 'write "host" or "host:port"',
-}
+def _others_can_read(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False  # that it cannot be read is for whoever needs it to say
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def _explain(item: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
@@ -276,11 +332,7 @@ def _explain(item: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]
         return "is missing", "add it"
     if kind == "string_pattern_mismatch":
         pattern = item["ctx"]["pattern"]
-        shapes = {
-            _SEGMENT: "use lower-case letters, digits and dashes, at most 40",
-            _ADDRESS: 'write "host" or "host:port"',
-        }
-        return f"{_shown(item)} is not allowed here", shapes.get(pattern, f"it must match {pattern}")
+        return f"{_shown(item)} is not allowed here", _REMEDIES.get(pattern, f"it must match {pattern}")
     if kind == "value_error":
         what, _, remedy = str(item["ctx"]["error"]).partition("; ")
         return what, remedy or "mend it"

@@ -53,36 +53,54 @@ def findings(path: Path) -> Iterator[Finding]:
     yield from _devices(config, path)
     yield from _radio(config)
     yield from _broker(config)
-    yield from _outbox(config)
+    yield from _outbox(config.outbox.path)
+    if config.log.file is not None:
+        yield _file("log.file", config.log.file)
 
 
 def _devices(config: Config, path: Path) -> Iterator[Finding]:
     from ..assemble import device_problems
 
-    problems = device_problems(config, str(path), path.read_text(encoding="utf-8"))
+    problems = device_problems(config, str(path), path.read_text(encoding="utf-8-sig"))
     yield from map(_bad_config, problems)
     if problems:
         return
+    taken: dict[str, str] = {}
     for name, device in config.devices.items():
-        yield from _port(f"devices.{name}", device.port) if device.port else ()
+        if device.port:
+            yield _port(name, device.port, taken)
 
 
-def _port(where: str, port: str) -> Iterator[Finding]:
+def _port(name: str, port: str, taken: dict[str, str]) -> Finding:
+    """taken: which device has which port so far; two addresses may mean one adapter."""
     from ..health import REMEDIES
     from ..links.serial_ports import resolve
 
+    where = f"devices.{name}"
     try:
-        yield Finding(where, f"{port} is {resolve(port)}")
+        device = resolve(port)
     except LinkLost as lost:
-        yield Finding(where, f"{port}: {lost.reason}", REMEDIES[lost.reason][1], EX_UNAVAILABLE)
+        return Finding(where, f"{port}: {lost.reason}", REMEDIES[lost.reason][1], EX_UNAVAILABLE)
+    other = taken.setdefault(device, name)
+    if other != name:
+        return Finding(where, f"{port} is {device}, where {other} is too", "give each its own adapter", EX_CONFIG)
+    return Finding(where, f"{port} is {device}")
 
 
 def _radio(config: Config) -> Iterator[Finding]:
     if not any(device.address for device in config.devices.values()):
         return
     from ..health import REMEDIES
+    from ..registry import RegistryError
 
-    reason = asyncio.run(_radio_reason(config))
+    try:
+        reason = asyncio.run(_radio_reason(config))
+    except ConfigError as error:
+        yield from map(_bad_config, error.problems)
+        return
+    except RegistryError as error:
+        yield _bad("bluetooth", str(error), EX_UNAVAILABLE)
+        return
     if reason is None:
         yield Finding("bluetooth", "the radio is scanning")
     else:
@@ -115,7 +133,7 @@ def _broker(config: Config) -> Iterator[Finding]:
         with subscription(config.broker, topic):
             yield Finding(where, f"answers, MQTT {config.broker.protocol}")
     except NoBroker as error:
-        yield Finding(where, str(error), "check [broker] and the network, or call IT", EX_UNAVAILABLE)
+        yield _bad(where, str(error), EX_UNAVAILABLE)
         return
     if config.broker.protocol != "5":
         yield Finding(where, "MQTT 3.1.1: a reading that the broker refuses cannot be told from one it took")
@@ -123,15 +141,40 @@ def _broker(config: Config) -> Iterator[Finding]:
         yield Finding(where, "no TLS: readings cross the network in the clear; add [broker.tls]")
 
 
-def _outbox(config: Config) -> Iterator[Finding]:
-    import os
+def _outbox(path: Path) -> Iterator[Finding]:
+    from ..outbox import Fault, OutboxFailed, read_only_rows
+    from ..words import OUTBOX
 
-    path = config.outbox.path
-    folder = next(p for p in (path.parent, *path.parents) if p.exists())
-    if os.access(folder, os.W_OK):
-        yield Finding(str(path), "the outbox can be written")
-    else:
-        yield Finding(str(path), f"{folder} cannot be written", "give a folder that the service may write", EX_CONFIG)
+    writable = _file("outbox.path", path)
+    yield writable
+    if writable.exit_code or not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        read_only_rows(path, limit=1)
+    except OutboxFailed as error:
+        if error.fault in (Fault.NOT_OURS, Fault.NEWER_VERSION):  # what else there may be is mended at the start
+            yield _bad("outbox.path", f"{path}: {OUTBOX[error.fault]}", EX_CONFIG)
+
+
+def _file(where: str, path: Path) -> Finding:
+    """Whether it can be written, and other files beside it. Tried, because not every system tells beforehand."""
+    import tempfile
+
+    try:
+        folder = next(parent for parent in path.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if path.exists():
+            path.open("r+b").close()
+    except OSError as error:
+        what = f"{path} cannot be written ({error.strerror})"
+        return Finding(where, what, "give a file in a folder that the service may write", EX_CONFIG)
+    return Finding(where, f"{path} can be written")
+
+
+def _bad(where: str, sentence: str, exit_code: int) -> Finding:
+    what, _, remedy = sentence.rpartition("; ")
+    return Finding(where, what or remedy, remedy if what else "", exit_code)
 
 
 def _bad_config(problem: Problem) -> Finding:

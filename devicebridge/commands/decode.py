@@ -132,6 +132,8 @@ def _characteristic(driver: Driver[Any], given: str | None) -> str | None:
 def _pieces(args: argparse.Namespace, *, per_value: bool) -> Iterator[bytes]:
     """A stream is one piece however it is written; from standard input GATT values come one a line."""
     from_stdin = args.bytes == ["-"]
+    if from_stdin and sys.stdin is None:
+        raise CommandError("standard input is closed; give the bytes as arguments", EX_USAGE)
     if args.text:
         yield sys.stdin.buffer.read() if from_stdin else _text(" ".join(args.bytes))
     elif from_stdin and per_value:

@@ -7,6 +7,7 @@ devices measured is compared, value by value, with what came out of the broker.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import queue
@@ -16,22 +17,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..config import BrokerConfig
 from ..subscriber import Message, NoBroker, subscription
 from ..testing import broker as brokers
+from ..testing.kept import APART, kept
 from ..testing.room import DEMO
 from ..topics import ROOT
 from .errors import CommandError
-from .watch import line as shown
-from .watch import printable
+from .ledger import Ledger
+from .watch import parsed, printable, show, tell
 
 SITE, ROOM = "demo", "exam-1"
 START_TIMEOUT_S = 20.0
@@ -39,6 +39,8 @@ SETTLE_S = 5.0
 """How long the end waits for readings that are on their way."""
 STOP_TIMEOUT_S = 5.0
 POLL_S = 0.1
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""Each an orderly end, where the system has it. The parts are processes of their own and would be left behind."""
 
 CONFIG = """\
 simulated = true
@@ -60,56 +62,6 @@ radio = "{radio}"
 radio_address = "{radio_address}"
 """
 
-_Measured = tuple[str, tuple[tuple[str, str], ...]]
-"""A device and what it measured: names with normalized values or the reasons of their absence."""
-
-
-@dataclass
-class Ledger:
-    """What was measured, against what arrived."""
-
-    measured: Counter[_Measured] = field(default_factory=Counter)
-    unfinished: Counter[_Measured] = field(default_factory=Counter)
-    arrived: Counter[_Measured] = field(default_factory=Counter)
-    ids: Counter[tuple[str, int]] = field(default_factory=Counter)
-    said: dict[str, str] = field(default_factory=dict)
-    """The last status text of each device."""
-    is_closed: bool = False
-    """The devices are being taken away: what their status says from here on is of no interest."""
-
-    def report(self, event: dict[str, Any]) -> None:
-        for phase, kept in (("measured", self.measured), ("aborted", self.unfinished)):
-            if phase in event:
-                kept.update(_measured(event[phase], expected["values"]) for expected in event["expected"])
-
-    def receive(self, reading: dict[str, Any]) -> None:
-        key = (str(reading["id"]), int(reading["revision"]))
-        self.ids[key] += 1
-        if self.ids[key] == 1:
-            values = {v["name"]: str(v.get("value", v.get("absent"))) for v in reading["values"]}
-            self.arrived[_measured(reading["device"]["name"], values)] += 1
-
-    @property
-    def lost(self) -> int:
-        return (self.measured - self.arrived).total()
-
-    @property
-    def invented(self) -> int:
-        return (self.arrived - self.measured - self.unfinished).total()
-
-    @property
-    def duplicated(self) -> int:
-        return self.ids.total() - len(self.ids)
-
-    def summary(self) -> dict[str, int]:
-        return {
-            "emitted": self.measured.total() + (self.arrived & self.unfinished).total(),
-            "received": len(self.ids),
-            "lost": self.lost,
-            "duplicated": self.duplicated,
-            "invented": self.invented,
-        }
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="N", help="end by itself; else Ctrl-C ends it")
@@ -119,73 +71,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    stop = threading.Event()
+    for name in SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: stop.set())
     with tempfile.TemporaryDirectory(prefix="devicebridge-demo-", ignore_cleanup_errors=True) as folder:
         try:
-            return _demo(args, Path(folder))
+            return _demo(args, Path(folder), stop)
         except (brokers.NoBroker, NoBroker) as error:
             raise CommandError(str(error)) from None
 
 
-def _demo(args: argparse.Namespace, folder: Path) -> int:
-    ledger = Ledger()
+def _demo(args: argparse.Namespace, folder: Path, stop: threading.Event) -> int:
+    ledger, zone = Ledger(), _timezone()
     with ExitStack() as stack:
         broker = stack.enter_context(brokers.broker(folder, prefer=args.broker))
-        _tell(f"broker: {broker.name}, MQTT {broker.protocol}, 127.0.0.1:{broker.port}")
+        tell(f"broker: {broker.name}, MQTT {broker.protocol}, 127.0.0.1:{broker.port}")
         if broker.protocol != "5":
-            _tell("        (MQTT 3.1.1: a reading the broker refuses cannot be told from one it took)")
-        room = stack.enter_context(_Room(args.room))
-        config = _write_config(folder, broker, room.opened)
+            tell("        (MQTT 3.1.1: a reading the broker refuses cannot be told from one it took)")
+        room = stack.enter_context(_Room(args.room, zone))
+        config = _write_config(folder, broker, room.opened, zone)
         settings = BrokerConfig(addresses=(f"127.0.0.1:{broker.port}",), protocol=broker.protocol)
-        messages = stack.enter_context(subscription(settings, f"{ROOT}/{SITE}/{ROOM}/#"))
+        messages = stack.enter_context(subscription(settings, f"{ROOT}/{SITE}/{ROOM}/#", tell=tell))
         daemon = stack.enter_context(_daemon(config, folder))
-        _tell(f"room:   {', '.join(room.opened['devices'])} (simulated; nobody is measured)")
-        try:
-            _follow(args, room, messages, ledger, daemon)
-        except KeyboardInterrupt:
-            _tell("")
+        tell(f"room:   {', '.join(room.opened['devices'])} (simulated; nobody is measured)")
+        take = functools.partial(_take, args, messages, ledger)
+        _follow(args.seconds, stop, take, room, ledger, daemon)
         ledger.is_closed = True
         room.close()
-        _settle(args, room, messages, ledger)
-    return _conclude(ledger)
+        _settle(take, room, ledger)
+    return _conclude(ledger) or room.exit_code or daemon.returncode
 
 
 def _follow(
-    args: argparse.Namespace,
+    seconds: float | None,
+    stop: threading.Event,
+    take: Callable[[], bool],
     room: _Room,
-    messages: queue.Queue[Message],
     ledger: Ledger,
     daemon: subprocess.Popen[bytes],
 ) -> None:
-    """Shows what arrives until the time is over."""
-    end_s = time.monotonic() + args.seconds if args.seconds is not None else float("inf")
-    while time.monotonic() < end_s:
+    """Shows what arrives until the time is over, or Ctrl-C."""
+    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
+    while time.monotonic() < end_s and not stop.is_set():
         if daemon.poll() is not None:
             raise CommandError(f"the daemon ended (exit code {daemon.returncode})")
-        _take(args, messages, ledger, POLL_S)
+        if room.exit_code is not None:
+            raise CommandError(f"the simulated room ended (exit code {room.exit_code})")
+        take()
         room.report_to(ledger)
 
 
-def _settle(args: argparse.Namespace, room: _Room, messages: queue.Queue[Message], ledger: Ledger) -> None:
+def _settle(take: Callable[[], bool], room: _Room, ledger: Ledger) -> None:
     """Waits for what is on its way; not for what a device had not finished to measure."""
     end_s = time.monotonic() + SETTLE_S
     room.report_to(ledger)
     while ledger.lost and time.monotonic() < end_s:
-        _take(args, messages, ledger, POLL_S)
-        room.report_to(ledger)
-    while _take(args, messages, ledger, POLL_S):
+        take()
+    while take():
         pass
 
 
-def _take(args: argparse.Namespace, messages: queue.Queue[Message], ledger: Ledger, timeout_s: float) -> bool:
+def _take(args: argparse.Namespace, messages: queue.Queue[Message], ledger: Ledger) -> bool:
+    """One message, if there is one within POLL_S."""
     try:
-        message = messages.get(timeout=timeout_s)
+        message = messages.get(timeout=POLL_S)
     except queue.Empty:
         return False
     if "/reading/" in message.topic or message.topic.endswith("/quarantine"):
-        ledger.receive(json.loads(message.payload, parse_float=Decimal))
-        print(message.payload.decode() if args.json else shown(message.payload), flush=True)
+        show(message.payload, as_json=args.json)
+        try:
+            ledger.receive(parsed(message.payload))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            ledger.foreign += 1
     elif not args.json and not ledger.is_closed:
-        _show_status(json.loads(message.payload), ledger)
+        _show_status(parsed(message.payload), ledger)
     return True
 
 
@@ -199,19 +159,15 @@ def _show_status(status: dict[str, Any], ledger: Ledger) -> None:
 
 def _conclude(ledger: Ledger) -> int:
     summary = ledger.summary()
-    _tell(", ".join(f"{word} {count}" for word, count in summary.items()))
-    return 1 if ledger.lost or ledger.duplicated or ledger.invented else 0
+    tell(", ".join(f"{word} {count}" for word, count in summary.items()))
+    return 1 if ledger.lost or ledger.missed or ledger.duplicated or ledger.invented else 0
 
 
-def _measured(device: str, values: dict[str, str]) -> _Measured:
-    return device, tuple(sorted(values.items()))
-
-
-def _write_config(folder: Path, broker: brokers.Broker, opened: dict[str, Any]) -> Path:
+def _write_config(folder: Path, broker: brokers.Broker, opened: dict[str, Any], zone: str) -> Path:
     text = CONFIG.format(
         site=SITE,
         room=ROOM,
-        timezone=_timezone(),
+        timezone=zone,
         port=broker.port,
         protocol=broker.protocol,
         outbox=json.dumps(str(folder / "outbox.db")),
@@ -227,20 +183,26 @@ def _write_config(folder: Path, broker: brokers.Broker, opened: dict[str, Any]) 
 
 
 def _timezone() -> str:
-    """This PC's zone, which the simulated devices' clocks show."""
+    """This PC's zone where it can be told, for the daemon and for the clocks of the simulated devices."""
     link = Path("/etc/localtime")
-    _, found, zone = str(link.resolve()).partition("zoneinfo/") if link.is_symlink() else ("", "", "")
-    return zone if found and zone else os.environ.get("TZ") or "UTC"
+    linked = str(link.resolve()).partition("zoneinfo/")[2] if link.is_symlink() else ""
+    for zone in (os.environ.get("TZ", "").removeprefix(":"), linked):
+        try:
+            return ZoneInfo(zone).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return "UTC"
 
 
 class _Room:
     """The simulated room, in a process of its own."""
 
-    def __init__(self, plan: Path) -> None:
-        command = [sys.executable, "-m", "devicebridge", "simulate", "--room", str(plan)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **_apart())
+    def __init__(self, plan: Path, zone: str) -> None:
+        command = [sys.executable, "-m", "devicebridge", "simulate", "--room", str(plan), "--timezone", zone]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **APART)
         self._lines: queue.Queue[bytes] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.opened: dict[str, Any] = {}
 
     def __enter__(self) -> _Room:
@@ -257,13 +219,23 @@ class _Room:
     def report_to(self, ledger: Ledger) -> None:
         while not self._lines.empty():
             if event := self._lines.get():
-                ledger.report(json.loads(event))
+                ledger.report(json.loads(event), time.monotonic())
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
 
     def close(self) -> None:
         """Ends the measurements; those under way are reported as aborted."""
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
-        _wait(self._process)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(STOP_TIMEOUT_S)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -274,38 +246,9 @@ class _Room:
 
 @contextmanager
 def _daemon(config: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / "daemon.err").open("wb") as errors:
-        command = [sys.executable, "-m", "devicebridge", "run", "-c", str(config)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors, **_apart())
-        try:
-            yield process
-        finally:
-            _stop(process)
-            if process.returncode not in (0, None):
-                _tell((folder / "daemon.err").read_text(errors="replace").strip())
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        if sys.platform == "win32":
-            process.send_signal(signal.CTRL_BREAK_EVENT)
-        else:
-            process.terminate()
-    _wait(process)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _apart() -> dict[str, Any]:
-    """Ctrl-C in the terminal is for the demo, which ends its parts in order."""
-    return {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "devicebridge", "run", "-c", str(config)]
+    output = folder / "daemon.err"
+    with output.open("wb") as errors, kept(command, errors) as process:
+        yield process
+    if process.returncode:
+        tell(output.read_text(errors="replace").strip())

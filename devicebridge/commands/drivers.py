@@ -59,7 +59,8 @@ def described(driver: Driver[Any]) -> Mapping[str, Any]:
 
 
 def _links(driver: Driver[Any]) -> str:
-    return "+".join("serial" if isinstance(link, SerialSpec) else "ble" for link in driver.manifest.links)
+    kinds = ("serial" if isinstance(link, SerialSpec) else "ble" for link in driver.manifest.links)
+    return "+".join(dict.fromkeys(kinds))
 
 
 def _print_one(driver: Driver[Any]) -> None:

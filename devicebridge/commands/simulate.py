@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .. import registry
 from ..sdk.simulation import Expected, GattSimulator, SerialSimulator
@@ -25,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--pty", action="store_true", help="on a pseudo-terminal (not on Windows)")
     where.add_argument("--tcp", type=int, metavar="PORT", help="on a TCP port of this PC, for socket://; 0: any")
     parser.add_argument("--room", type=Path, metavar="FILE", help="a whole room, until standard input ends")
+    parser.add_argument("--timezone", metavar="ZONE", help="of the room's clocks; this PC's if left out")
     parser.add_argument("--speed", type=float, default=1.0, metavar="FACTOR", help="times the device's own pace")
     parser.add_argument("--json", action="store_true")
 
@@ -33,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args)
     if args.room is not None:
-        return asyncio.run(_room(args.room))
+        return asyncio.run(_room(args.room, _clock(args.timezone)))
     if args.driver is None:
         raise CommandError("say which DRIVER to simulate; devicebridge simulate --list shows them", EX_USAGE)
     simulator = _simulator(args.driver)
@@ -41,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"{args.driver} is a Bluetooth LE device: simulate it in a room, with --room FILE", EX_USAGE)
     if not 0 < args.speed <= 1000:
         raise CommandError("--speed is a factor from above 0 to 1000", EX_USAGE)
+    if not 0 <= (args.tcp or 0) <= 65_535:
+        raise CommandError("--tcp is a port from 1 to 65535, or 0 for any", EX_USAGE)
     return asyncio.run(_serve(simulator, args))
 
 
@@ -86,7 +92,18 @@ async def _serve(simulator: SerialSimulator, args: argparse.Namespace) -> int:
     return 0
 
 
-async def _room(path: Path) -> int:
+def _clock(zone: str | None) -> Callable[[], datetime]:
+    """What the clocks of the room's devices show: local time, naive."""
+    if zone is None:
+        return datetime.now
+    try:
+        found = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise CommandError("--timezone is an IANA time zone such as America/Chicago", EX_USAGE) from None
+    return lambda: datetime.now(found).replace(tzinfo=None)
+
+
+async def _room(path: Path, now: Callable[[], datetime]) -> int:
     """Prints the room's devices, then a line for each measurement; ends when standard input does."""
     from ..app import install_signal_handlers
     from ..testing.room import load_plan, open_room
@@ -100,14 +117,15 @@ async def _room(path: Path) -> int:
     loop = asyncio.get_running_loop()
     threading.Thread(target=_await_end_of_input, args=(loop, stop), daemon=True).start()
     try:
-        async with open_room(plan) as room:
+        async with open_room(plan, now=now) as room:
             _say({"room": {"devices": room.devices, "radio_address": room.radio_address}})
             running = asyncio.create_task(
                 room.run(lambda r: _say({r.phase: r.device, "expected": [_plain(e) for e in r.expected]}))
             )
             await asyncio.wait({running, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await running
     except KeyError as error:
         raise CommandError(f"no simulator {error}; devicebridge simulate --list shows them") from None
     except ImportError as error:
@@ -116,7 +134,9 @@ async def _room(path: Path) -> int:
 
 
 def _await_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    while sys.stdin.readline():
+    while sys.stdin is not None and os.read(
+        sys.stdin.fileno(), 100
+    ):  # sys.stdin's own lock would still be held at exit
         pass
     with suppress(RuntimeError):  # the loop has ended for another reason
         loop.call_soon_threadsafe(stop.set)

@@ -93,6 +93,14 @@ def time_range(since: datetime | None, until: datetime | None) -> tuple[str, lis
     return " AND ".join(["TRUE", *(condition for condition, _ in given)]), [ms for _, ms in given]
 
 
+def chosen(
+    state: State | None, after_seq: int, since: datetime | None, until: datetime | None
+) -> tuple[str, list[int]]:
+    """The condition for rows of that state behind `after_seq` that were stored in [since, until)."""
+    where, values = time_range(since, until)
+    return where + f" AND seq > {after_seq:d}" + ("" if state is None else f" AND state = {state:d}"), values
+
+
 def to_ms(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(milliseconds=1)
 

@@ -22,6 +22,7 @@ from .rows import (
     PENDING,
     Mark,
     Prepared,
+    chosen,
     fault_of,
     faults,
     is_full,
@@ -338,9 +339,17 @@ class Store:
         return found[0] if found else None
 
 
-def read_only_rows(path: Path, *, state: State | None = None, limit: int = 1000) -> list[Row]:
+def read_only_rows(
+    path: Path,
+    *,
+    state: State | None = None,
+    limit: int = 1000,
+    after_seq: int = 0,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Row]:
     """A short look at a database that no daemon has open. Never writes, never checkpoints. Raises OutboxFailed."""
-    where, values = ("TRUE", ()) if state is None else ("state = ?", (state,))
+    where, values = chosen(state, after_seq, since, until)
     with faults(), closing(schema.connect(path, read_only=True)) as db:
         schema.identify(db)
         return select(db, where, values, limit)

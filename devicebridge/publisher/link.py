@@ -131,7 +131,7 @@ class Link:
             except OSError:
                 raise Unready(Reason.TLS_FILES) from None
         if self._config.username is not None:
-            self._client.username_pw_set(self._config.username, _password(self._config.password_file))
+            self._client.username_pw_set(self._config.username, password(self._config.password_file))
         host, port = self._endpoint
         # Paho gives up after twice the time it is told; this way the silence is noticed within the one configured.
         keepalive_s = max(1, self._config.keepalive_s // 2)
@@ -234,7 +234,7 @@ class Link:
 
     def _on_end(self, error: BaseException | None) -> None:
         if error is not None and self._why is None:
-            self._why = _failure(error)
+            self._why = failure(error)
         self.ended = self._why or LOST
         self._socket = None
         self._post()
@@ -266,17 +266,19 @@ def packet_bytes(topic: str, payload: bytes, properties: Properties | None) -> i
     return 1 + length_bytes + remaining
 
 
-def _password(path: Path | None) -> str | None:
+def password(path: Path | None) -> str | None:
+    """What the file holds, without its line end or an editor's byte order mark. Raises Unready."""
     if path is None:
         return None
     try:
         with path.open("rb") as file:
-            return file.read(PASSWORD_BYTES).decode().strip("\r\n")
+            return file.read(PASSWORD_BYTES).decode("utf-8-sig").strip("\r\n")
     except (OSError, UnicodeDecodeError):
         raise Unready(Reason.PASSWORD_FILE) from None
 
 
-def _failure(error: BaseException) -> Ending:
+def failure(error: BaseException) -> Ending:
+    """What an error on the way to the broker means."""
     match error:
         case ssl.SSLError():
             return Ending(tls.classify(error), Pause.SLOW)
@@ -284,6 +286,8 @@ def _failure(error: BaseException) -> Ending:
             return Ending(Reason.NAME_UNKNOWN)
         case TimeoutError():
             return CONNECT_TIMEOUT
+        case ConnectionResetError():
+            return HUNG_UP
         case OSError():
             return Ending(Reason.UNREACHABLE)
     return CLIENT_FAILED

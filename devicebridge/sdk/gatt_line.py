@@ -1,4 +1,4 @@
-"""A serial line inside a pair of Bluetooth LE characteristics: what is written to one is answered by the other's values.
+"""A serial line inside two Bluetooth LE characteristics: what is written to one is answered by the values of the other.
 
 An answer arrives in pieces as long as a packet, cut anywhere, several answers in one piece if need be: the codec of
 such a characteristic is a stream codec (see `Driver.streams`), and `Interview` asks over it as over a cable.

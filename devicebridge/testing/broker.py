@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .kept import kept
+
 START_TIMEOUT_S = 10.0
-STOP_TIMEOUT_S = 3.0
 
 _ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", r"C:\Program Files\mosquitto")
 """Where installers put mosquitto without putting it on everybody's PATH."""
@@ -65,7 +66,7 @@ def broker(folder: Path, *, prefer: str | None = None) -> Iterator[Broker]:
         command, found = _amqtt(folder, port), Broker("amqtt", port, "3.1.1")
     else:
         raise NoBroker('no broker to start; install mosquitto, or: pip install "devicebridge[demo]"')
-    with (folder / "broker.log").open("wb") as log, _child(command, log) as process:
+    with (folder / "broker.log").open("wb") as log, kept(command, log) as process:
         _await_listening(process, port)
         yield found
 
@@ -91,22 +92,6 @@ def _amqtt(folder: Path, port: int) -> list[str]:
     config = folder / "amqtt.yaml"
     config.write_text(_AMQTT.format(port=port))
     return [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(config)]
-
-
-@contextmanager
-def _child(command: list[str], log: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Ctrl-C in the terminal must not reach it: whoever started it ends it."""
-    apart = {"creationflags": 0x200} if os.name == "nt" else {"start_new_session": True}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **apart)  # type: ignore[call-overload]
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:

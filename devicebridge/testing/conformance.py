@@ -89,6 +89,9 @@ def _cases(installed: Installed) -> Iterator[Case]:
     yield Case(f"{name}-vectors", partial(check_vectors, installed))
     if isinstance(simulator, GattSimulator):
         yield Case(f"{name}-codec", partial(check_value_codec, driver))
+        for number, characteristic in enumerate(driver.streams):
+            yield Case(f"{name}-codec-junk-{number}", partial(check_junk, driver, characteristic))
+            yield Case(f"{name}-codec-cut-{number}", partial(check_cut_values, installed, characteristic))
         for title, gatt in simulator.scenarios.items():
             yield Case(f"{name}-radio-{title}", partial(check_over_radio, driver, simulator, gatt))
         return
@@ -147,9 +150,10 @@ def check_vectors(installed: Installed) -> None:
 
 
 def check_value_codec(driver: Driver[Any]) -> None:
-    """Bluetooth LE: any bytes at all give exactly one item, which holds them."""
+    """Bluetooth LE: any bytes at all give exactly one item, which holds them, but where they are pieces of a stream."""
     rng = random.Random(driver.manifest.id)
-    for characteristic in (*driver.characteristics, "0000ffff-0000-1000-8000-00805f9b34fb"):
+    values = [c for c in driver.characteristics if c not in driver.streams]
+    for characteristic in (*values, "0000ffff-0000-1000-8000-00805f9b34fb"):
         codec = driver.codec(driver.options(), None, characteristic)
         for size in (*range(65), 244, 512):
             data = rng.randbytes(size)
@@ -159,9 +163,9 @@ def check_value_codec(driver: Driver[Any]) -> None:
         assert not codec.close(), f"{driver.manifest.id}: a value was kept back"
 
 
-def check_junk(driver: Driver[Any]) -> None:
-    """Serial: over a megabyte of junk no exception, no byte lost or doubled, and next to nothing kept back."""
-    rng, codec = random.Random(driver.manifest.id), _codec(driver)
+def check_junk(driver: Driver[Any], characteristic: str | None = None) -> None:
+    """A stream: over a megabyte of junk no exception, no byte lost or doubled, and next to nothing kept back."""
+    rng, codec = random.Random(driver.manifest.id), _codec(driver, characteristic)
     held = 0
     for _ in range(0, JUNK_BYTES, 512):
         data = rng.randbytes(512)
@@ -169,6 +173,19 @@ def check_junk(driver: Driver[Any]) -> None:
         assert 0 <= held <= HELD_MAX_BYTES, f"{driver.manifest.id}: the codec keeps {held} bytes of junk"
     left = sum(len(item.raw) for item in codec.close())
     assert left == held, f"{driver.manifest.id}: of {held} bytes kept back {left} came out at the end"
+
+
+def check_cut_values(installed: Installed, characteristic: str) -> None:
+    """A stream in Bluetooth LE values: all vectors one after the other, with junk between, however they are cut."""
+    name, driver = installed.id, installed.driver
+    rng = random.Random(name)
+    found = vectors.load(files(installed.entry.module))
+    data = b"".join(vector.data + rng.randbytes(rng.randrange(7)) for vector in found)
+    whole = _decode(driver, [data], characteristic)
+    assert b"".join(item.raw for item in whole) == data, f"{name}: bytes are lost, doubled or out of order"
+    bytewise = [data[i : i + 1] for i in range(len(data))]
+    for pieces in (bytewise, _cut(data, rng)):
+        assert _decode(driver, pieces, characteristic) == whole, f"{name}: cut otherwise the codec sees something else"
 
 
 def check_stream_codec(driver: Driver[Any], scenario: SerialScenario) -> None:
@@ -276,12 +293,12 @@ SERIAL_CHECKS: tuple[Callable[[Driver[Any], SerialScenario], None], ...] = (
 )
 
 
-def _codec(driver: Driver[Any]) -> Codec:
-    return driver.codec(driver.options(), None, None)
+def _codec(driver: Driver[Any], characteristic: str | None = None) -> Codec:
+    return driver.codec(driver.options(), None, characteristic)
 
 
-def _decode(driver: Driver[Any], pieces: Sequence[bytes]) -> list[Frame | Noise]:
-    codec = _codec(driver)
+def _decode(driver: Driver[Any], pieces: Sequence[bytes], characteristic: str | None = None) -> list[Frame | Noise]:
+    codec = _codec(driver, characteristic)
     return [*(item for piece in pieces for item in codec.feed(piece)), *codec.close()]
 
 

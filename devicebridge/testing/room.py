@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .. import registry
 from ..sdk.simulation import Expected, GattScenario, GattSimulator, SerialPort, SerialScenario, SerialSimulator, Vitals
 from .patient import vitals
-from .serial_host import End, real_time, serve_tcp
+from .serial_host import End, HungUp, real_time, serve_tcp
 
 DEMO = Path(__file__).with_name("rooms") / "demo.toml"
 
@@ -43,7 +43,7 @@ class RoomPlan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """phase: "measuring" when the device begins, then "measured", or "aborted" where the room was closed meanwhile."""
+    """phase: "measuring" when the device begins, then "measured", or "aborted" where it could not be finished."""
 
     device: str
     phase: str
@@ -55,7 +55,9 @@ class _Player(Protocol):
 
     place: tuple[str, str]
 
-    async def play(self, measured: Vitals) -> None: ...
+    async def play(self, measured: Vitals) -> None:
+        """Raises HungUp where the host went away meanwhile."""
+        ...
 
     def expects(self, measured: Vitals) -> tuple[Expected, ...]: ...
 
@@ -90,17 +92,20 @@ class Room:
             report(Report(device.name, "measuring", expected))
             try:
                 await player.play(measured)
+            except HungUp:
+                report(Report(device.name, "aborted", expected))
             except asyncio.CancelledError:
                 again.cancel()
                 report(Report(device.name, "aborted", expected))
                 raise
-            report(Report(device.name, "measured", expected))
+            else:
+                report(Report(device.name, "measured", expected))
             await again
 
 
 def load_plan(path: Path) -> RoomPlan:
     """Raises OSError, ValueError."""
-    return RoomPlan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    return RoomPlan.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
 
 
 @asynccontextmanager
@@ -182,13 +187,26 @@ class _SerialPlayer:
             scenario, done = await self._wanted.get()
             if done.cancelled():
                 continue
-            await scenario.run(port)
-            with suppress(asyncio.InvalidStateError):
-                done.set_result(None)
+            try:
+                await scenario.run(port)
+            except Exception as error:
+                _settle(done, error)
+                raise
+            _settle(done, None)
 
     def _scenario(self, measured: Vitals) -> SerialScenario:
         assert self._simulator.measure is not None
         return self._simulator.measure(measured)
+
+
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    """Unless whoever waited has gone."""
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def _patient(seed: int, number: int, now: Callable[[], datetime]) -> Iterator[Vitals]:

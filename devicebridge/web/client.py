@@ -6,14 +6,16 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-FILE_NAME = "control.json"
-"""Beside the outbox: {"port", "token"}."""
 TOKEN_HEADER = "X-Devicebridge-Token"
 TIMEOUT_S = 10.0
+FILE_MAX_BYTES = 1000
+"""The daemon's file holds a number and a token; a longer one is not its own."""
 
 
 class DaemonAbsent(Exception):
@@ -24,29 +26,57 @@ class DaemonRefused(Exception):
     """The daemon's own sentence."""
 
 
-class Client:
-    """Talks to the daemon whose outbox lies in `folder`. Raises DaemonAbsent where none runs."""
+class DaemonLost(Exception):
+    """It ended in the middle of an answer."""
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            found = json.loads((folder / FILE_NAME).read_text())
-            self._base, self._token = f"http://127.0.0.1:{int(found['port'])}", str(found["token"])
-        except (OSError, ValueError, KeyError):
-            raise DaemonAbsent from None
+
+def control_file(outbox: Path) -> Path:
+    """{"port", "token"} of the daemon that has this outbox open."""
+    return outbox.with_name(f"{outbox.name}.control.json")
+
+
+def read_control(file: Path) -> tuple[int, str]:
+    """(port, token). Raises DaemonAbsent, whatever stands in the file."""
+    try:
+        with file.open("rb") as stream:
+            found = json.loads(stream.read(FILE_MAX_BYTES))
+        port, token = int(found["port"]), str(found["token"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        raise DaemonAbsent from None
+    if not 0 < port < 1 << 16 or not token.isascii() or not token.isprintable():
+        raise DaemonAbsent
+    return port, token
+
+
+class Client:
+    """Talks to the daemon that has `outbox` open. Raises DaemonAbsent where none runs."""
+
+    def __init__(self, outbox: Path) -> None:
+        port, self._token = read_control(control_file(outbox))
+        self._base = f"http://127.0.0.1:{port}"
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str, **query: str | int | None) -> Any:
-        with self._request(path, query) as response:
-            return json.load(response)["answer"]
+        return self._answer(path, query)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        with self._request(path, {}, json.dumps(body).encode()) as response:
-            return json.load(response)["answer"]
+        return self._answer(path, {}, json.dumps(body).encode())
 
     def lines(self, path: str, **query: str | int | None) -> Iterator[str]:
+        """Raises DaemonLost where it breaks off."""
         with self._request(path, query) as response:
-            for line in response:
-                yield line.decode().rstrip("\n")
+            try:
+                for line in response:
+                    yield line.decode().rstrip("\n")
+            except (OSError, HTTPException):
+                raise DaemonLost from None
+
+    def _answer(self, path: str, query: Mapping[str, Any], body: bytes | None = None) -> Any:
+        try:
+            with self._request(path, query, body) as response:
+                return json.load(response)["answer"]
+        except (ValueError, KeyError, TypeError, HTTPException):
+            raise DaemonAbsent from None  # another program has its port now
 
     def _request(self, path: str, query: Mapping[str, Any], body: bytes | None = None) -> Any:
         given = {key: value for key, value in query.items() if value is not None}
@@ -55,6 +85,9 @@ class Client:
         try:
             return self._opener.open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
-            raise DaemonRefused(error.read(500).decode(errors="replace")) from None
-        except OSError:
+            with error:
+                if error.code == HTTPStatus.BAD_REQUEST:
+                    raise DaemonRefused(error.read(500).decode(errors="replace")) from None
+            raise DaemonAbsent from None  # the file is of a daemon that was killed
+        except (OSError, HTTPException):
             raise DaemonAbsent from None

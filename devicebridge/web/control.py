@@ -16,12 +16,10 @@ from aiohttp import web
 from .. import readings
 from ..outbox import State
 from .client import TOKEN_HEADER
-from .rows import row_summary
+from .rows import LIST_LIMIT, instant, row_summary
 
 if TYPE_CHECKING:
     from ..app import Daemon
-
-LIST_LIMIT = 1000
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -87,7 +85,7 @@ class _Endpoint:
         """{"seqs": [...]} or {"since": ..., "until": ...}: those rows go out again, with the same ids."""
         body = await _body(request)
         seqs, since, until = _seqs(body), _instant(body.get("since")), _instant(body.get("until"))
-        if seqs is None and since is None:
+        if (seqs is None) == (since is None) or (seqs is not None and until is not None):
             raise BadRequest("say which readings: by number, or since when")
         count = await self._daemon.outbox.resend(seqs=seqs or (), since=since, until=until)
         return _answer({"resent": count})
@@ -127,12 +125,9 @@ def _instant(text: Any) -> datetime | None:
     if text is None:
         return None
     try:
-        instant = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise BadRequest(f'"{str(text)[:40]}" is not a time; write one such as 2026-11-21T08:00-06:00') from None
-    if instant.tzinfo is None:
-        raise BadRequest("a time needs its UTC offset, as in 2026-11-21T08:00-06:00")
-    return instant
+        return instant(str(text))
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
 
 
 def _state(request: web.BaseRequest) -> State | None:

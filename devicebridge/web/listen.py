@@ -11,12 +11,12 @@ import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..logs import Logger
-from .client import FILE_NAME
+from .client import DaemonAbsent, control_file, read_control
 
 if TYPE_CHECKING:
     from ..app import Daemon
@@ -26,32 +26,49 @@ LINGER_S = 0.2
 
 
 @asynccontextmanager
-async def serve(daemon: Daemon, port: int, folder: Path, log: Logger) -> AsyncIterator[None]:
-    """Listens while entered. A port that is taken is replaced by a free one; the file beside the outbox tells."""
-    token = secrets.token_urlsafe(32)
-    server: Any = None
+async def serve(daemon: Daemon, port: int, outbox: Path, log: Logger) -> AsyncIterator[None]:
+    """Listens while entered. A port that is taken is replaced by a free one; the file beside the outbox tells.
 
-    def protocol() -> asyncio.Protocol:
-        nonlocal server
-        if server is None:
-            from .control import make_server
-
-            server = make_server(daemon, token)
-        made: asyncio.Protocol = server()
-        return made
-
-    file = folder / FILE_NAME
-    listener = await _listen(protocol, port)
+    Where that file cannot be written there is no control endpoint: the readings matter more.
+    """
+    endpoint = _Server(daemon, secrets.token_urlsafe(32))
+    file = control_file(outbox)
+    listener: asyncio.Server | None = None
     try:
+        listener = await _listen(endpoint.protocol, port)
         bound = listener.sockets[0].getsockname()[1]
-        _write_private(file, json.dumps({"port": bound, "token": token}))
+        _write_private(file, json.dumps({"port": bound, "token": endpoint.token}))
         log.debug("control", port=bound)
+    except OSError as error:
+        log.warning("control-unavailable", error=type(error).__name__)
+    try:
         yield
     finally:
-        file.unlink(missing_ok=True)
-        listener.close()
-        if server is not None:
-            await server.shutdown(LINGER_S)
+        _unlink_own(file, endpoint.token)
+        if listener is not None:
+            listener.close()
+        await endpoint.shutdown()
+
+
+class _Server:
+    """aiohttp's, once somebody asks."""
+
+    def __init__(self, daemon: Daemon, token: str) -> None:
+        self._daemon = daemon
+        self._made: Any = None
+        self.token = token
+
+    def protocol(self) -> asyncio.Protocol:
+        if self._made is None:
+            from .control import make_server
+
+            self._made = make_server(self._daemon, self.token)
+        made: asyncio.Protocol = self._made()
+        return made
+
+    async def shutdown(self) -> None:
+        if self._made is not None:
+            await self._made.shutdown(LINGER_S)
 
 
 async def _listen(protocol: Callable[[], asyncio.Protocol], port: int) -> asyncio.Server:
@@ -70,3 +87,10 @@ def _write_private(file: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
     partial.replace(file)
+
+
+def _unlink_own(file: Path, token: str) -> None:
+    """Not that of a daemon which has the outbox by now."""
+    with suppress(DaemonAbsent, OSError):
+        if read_control(file)[1] == token:
+            file.unlink()

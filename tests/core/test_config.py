@@ -70,11 +70,48 @@ def test_tls_changes_the_default_port() -> None:
         ('"localhost"', '"local host"', 'is not allowed here; write "host" or "host:port"'),
         ("[site]", "simulatd = true\n[site]", f'{FILE}:1: simulatd: unknown key; did you mean "simulated"?'),
         ("[site]", '[bluetooth]\nradio = "x"\n[site]', "bluetooth.radio is a simulated one; set simulated = true"),
+        ('"localhost"', '"a..b"', 'broker.addresses.0: "a..b" is not allowed here; write "host" or "host:port"'),
+        ('"localhost"', '"-a"', '"-a" is not allowed here; write "host" or "host:port"'),
+        ('"localhost"', f'"{"a" * 64}"', 'is not allowed here; write "host" or "host:port"'),  # RFC 1035, 2.3.4
+        ('"localhost"', '"host:0"', "0 is no port; write one from 1 to 65535"),
+        ('"localhost"', '"host:65536"', "65536 is no port; write one from 1 to 65535"),
+        ('"[::1]:1885"', '"[::1::2]:1885"', '"::1::2" is no IPv6 address; write one such as [fd00::1]'),
+        ("C0:00:00:00:00:01", "C0:00:00:00:01", "is not allowed here; write it as C0:26:DA:01:02:03"),
+        ("C0:00:00:00:00:01", "C0:00:00:00:00:O1", "is not allowed here; write it as C0:26:DA:01:02:03"),
+        ('path = "outbox.db"', 'path = "o.db"\nmax_mib = 16', "reserve_mib (16) leaves nothing of max_mib (16); lower"),
+        ('path = "outbox.db"', r'path = "o\u0000.db"', "outbox.path: a path cannot hold a null character"),
+        ('path = "outbox.db"', 'path = "~nobody-of-that-name/o.db"', "the home folder of "),
+        ("[devices.cuff]", '[log]\nfile = "outbox.db"\n[devices.cuff]', "log.file and outbox.path are one file"),
     ],
 )
 def test_f42_each_mistake_has_its_line_and_its_remedy(old: str, new: str, expected: str) -> None:
     assert old in GOOD
     assert any(expected in problem for problem in broken(GOOD.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize("place", ['port = "COM1"', 'address = "C0:00:00:00:00:01"'])
+def test_two_devices_at_one_place_are_refused(place: str) -> None:
+    twins = "".join(f'[devices.{name}]\ndriver = "nonin"\n{place}\n' for name in "ab")
+    [problem] = broken(GOOD.partition("[devices")[0] + twins.replace("COM1", "com1", 1))
+    assert "devices: a and b are both at" in problem
+
+
+@pytest.mark.parametrize("address", ["c0:00:00:00:00:01", "5BA1A8D2-8D2E-4E5C-9C4B-0F9D2C1B7E11"])
+def test_a_bluetooth_address_is_six_bytes_or_what_macos_gives(address: str) -> None:
+    assert parse(GOOD.replace("C0:00:00:00:00:01", address), FILE).devices["cuff"].address == address
+
+
+def test_a_wrong_address_is_told_once() -> None:
+    assert len(broken(GOOD.replace('"localhost", "broker.example.org:1884", "[::1]:1885"', '"host:0"'))) == 1
+
+
+def test_a_file_as_windows_own_editors_save_it(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load(file).site.id == "main-street"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("[site]", "simulatd = true\n[site]").encode())
+    with pytest.raises(ConfigError, match=":1: simulatd: unknown key"):
+        load(file)
 
 
 def test_f42_all_mistakes_are_told_at_once() -> None:
@@ -104,6 +141,10 @@ def test_f43_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in str(exposed_secrets(config)[0])
     secret.chmod(0o600)
     assert exposed_secrets(config) == []
+    secret.unlink()
+    assert exposed_secrets(config) == []
+    secret.mkdir(mode=0o755)
+    assert exposed_secrets(config) == []  # that it cannot be read is for the connection to say
 
 
 KEYS = st.sampled_from(

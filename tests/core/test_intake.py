@@ -182,9 +182,7 @@ def test_f22_a_record_from_before_the_change_of_the_clocks_keeps_its_local_time(
 
 
 @given(stamp=st.none() | st.datetimes(), device_now=st.none() | st.datetimes(), origin=st.sampled_from(Origin))
-def test_no_device_time_is_too_odd(
-    stamp: datetime | None, device_now: datetime | None, origin: Origin
-) -> None:
+def test_no_device_time_is_too_odd(stamp: datetime | None, device_now: datetime | None, origin: Origin) -> None:
     """It never raises; nothing is measured after it arrived; nothing from memory is dated without a clock to do so."""
     message = published(replace(BP, device_time=stamp, origin=origin), device_now=device_now)
     measured = message["measured_at"]

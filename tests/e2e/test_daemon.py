@@ -89,7 +89,7 @@ def test_the_outbox_commands_on_a_live_daemon(port: str, broker: Broker, receive
 def test_f44_f45_the_control_endpoint_is_for_programs_with_the_token(port: str, broker: Broker, tmp_path: Path) -> None:
     with Daemon(tmp_path, broker, oximeter(port)) as daemon:
         daemon.wait_ready()
-        file = tmp_path / "control.json"
+        file = tmp_path / "outbox.db.control.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         control = json.loads(file.read_text())
         url, token = f"http://127.0.0.1:{control['port']}/v1/status", control["token"]

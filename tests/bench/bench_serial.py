@@ -76,6 +76,12 @@ class Simulated:
         return self.simulator.measure is not None
 
     @property
+    def only_once(self) -> bool:
+        """A meter's simulator makes its whole memory anew for each patient, which no meter does: it is read once."""
+        has_memory = registry.driver(self.simulator.id).manifest.has_memory
+        return not self.can_measure or (has_memory and self.simulator.rest is None)
+
+    @property
     def options(self) -> dict[str, object]:
         return dict(self._scenario(next(self._patients)).options)
 
@@ -86,7 +92,7 @@ class Simulated:
 
     async def _run(self, port: SerialPort) -> None:
         """A device that does nothing between measurements is plugged in anew for each: its scenario starts afresh."""
-        while not self.stopping and (self.can_measure or not self.plays):
+        while not self.stopping and not (self.plays and self.only_once):
             await self._play(port)
             await self._rest(port)
             if not self.simulator.rest:

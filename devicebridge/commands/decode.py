@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     driver = load_driver(args.driver)
     options = _options(driver, args.option)
     characteristic = _characteristic(driver, args.characteristic)
-    for piece in _pieces(args, per_value=characteristic is not None):
+    for piece in _pieces(args, per_value=characteristic is not None and characteristic not in driver.streams):
         codec = driver.codec(options, args.model, characteristic)
         for line in decoded(codec, piece):
             print(readings.to_json(line))

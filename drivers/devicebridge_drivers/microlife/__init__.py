@@ -1,0 +1,19 @@
+"""Microlife's blood pressure monitors with a Bluetooth of their own (M-frames)."""
+
+from __future__ import annotations
+
+from devicebridge.sdk import Driver, MemoryOptions
+from devicebridge.sdk.codec import Unknown
+
+from .codec import NOTIFY, WRITE, offline
+from .manifest import MANIFEST
+from .session import session
+
+DRIVER = Driver(
+    manifest=MANIFEST,
+    options=MemoryOptions,
+    session=session,
+    codec=lambda _, __, characteristic: offline() if characteristic in (None, NOTIFY, WRITE) else Unknown(),
+    characteristics=(NOTIFY, WRITE),
+    streams=(NOTIFY, WRITE),
+)

@@ -1,0 +1,110 @@
+"""A BP2: its results, out of its memory, which is only read.
+
+The memory is a file, and the cuff gives it once a connection (github.com/chalimov/viatom_bp2_ha, coordinator.py). So it
+is read when the cuff is at rest or shows a result; after a further measurement the link is given up, to be made anew.
+What the cuff shows while the file is read was measured just now: it is sent as such, and all else as stored. The
+records' times are of a zone that the cuff does not tell, so no clock is noted, and on the first meeting with
+`first_download` "recent" only what is shown counts. While the cuff works its values are progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NoReturn, TypeVar
+
+from devicebridge.sdk import Frame, InProgress, LinkLost, Loss, MemoryOptions, Observation, Origin, Outlet
+from devicebridge.sdk.interview import Interview
+from devicebridge.sdk.memory import Download, marker
+
+from . import pressure
+from .answers import Answer, FileOpened, FilePart, Info, State
+from .codec import BUSY, SHOWS_RESULT
+from .frames import CuffAsk, ask_lepu
+
+F = TypeVar("F", bound=Frame)
+
+INFO = CuffAsk.INFO
+FIRST = 1
+ANSWER_S = 3.0
+"""For a part of the file at the slowest connection."""
+POLL_S = 2.0
+"""How often the cuff is asked what it is doing; its screen does not show that it is."""
+FILE_MAX_BYTES = 65_536
+"""More than the thousand records that no model keeps."""
+_FILE = b"bp2nibp.list".ljust(20, b"\0")
+
+
+async def run(interview: Interview, outlet: Outlet, options: MemoryOptions, info: Info) -> NoReturn:
+    """Until LinkLost."""
+    await _Cuff(interview, outlet).run(options, info.serial or "records")
+
+
+class _Cuff:
+    def __init__(self, interview: Interview, outlet: Outlet) -> None:
+        self._interview = interview
+        self._outlet = outlet
+        self._number = FIRST
+
+    async def run(self, options: MemoryOptions, key: str) -> NoReturn:
+        was_busy, state = await self._until_at_rest()
+        records = await self._read()
+        await self._send(records, is_fresh=was_busy or state in SHOWS_RESULT, key=key, options=options)
+        while True:
+            was_busy, _ = await self._until_at_rest()
+            if was_busy:
+                raise LinkLost(Loss.DISCONNECTED)  # by us
+            await asyncio.sleep(POLL_S)
+
+    async def _until_at_rest(self) -> tuple[bool, int]:
+        """Whether the cuff was at work meanwhile, and its state now."""
+        was_busy = False
+        while (state := (await self._ask(CuffAsk.STATE, State)).state) in BUSY:
+            if not was_busy:
+                self._outlet.note(InProgress())
+            was_busy = True
+            await asyncio.sleep(POLL_S)
+        return was_busy, state
+
+    async def _read(self) -> list[Observation]:
+        """The records, the newest first: they lie in a ring."""
+        size = (await self._ask(CuffAsk.FILE_OPEN, FileOpened, _FILE)).size
+        if size > FILE_MAX_BYTES:
+            raise LinkLost(Loss.UNEXPECTED_DATA)
+        data = b""
+        while len(data) < size:
+            part = (await self._ask(CuffAsk.FILE_READ, FilePart, len(data).to_bytes(4, "little"))).data
+            if not part:
+                raise LinkLost(Loss.FAILED)
+            data += part
+        await self._ask(CuffAsk.FILE_CLOSE, Answer)
+        if len(data) != size or not pressure.is_file(data):
+            raise LinkLost(Loss.UNEXPECTED_DATA)
+        newest_first = sorted(pressure.records(data), key=lambda r: int.from_bytes(r[:4], "little"), reverse=True)
+        return [pressure.observe_record(record) for record in newest_first]
+
+    async def _send(self, records: list[Observation], *, is_fresh: bool, key: str, options: MemoryOptions) -> None:
+        last = await self._outlet.recall(key)
+        download = await Download.begin(self._outlet, key, None, options)
+        taken = 0
+        for index, record in enumerate(records):
+            if not download.take(replace(record, origin=Origin.LIVE) if is_fresh and not index else record):
+                break
+            taken += 1
+        if is_fresh and records and not taken and marker(records[0]) != last:
+            await self._outlet.emit(replace(records[0], origin=Origin.LIVE))
+        await download.finish()
+
+    async def _ask(self, ask: CuffAsk, kind: type[F], data: bytes = b"") -> F:
+        """Raises LinkLost where there is no answer, or a refusal."""
+        self._number = self._number % 254 + 1
+        question = ask_lepu(ask, self._number, data)
+        found = await self._interview.ask(question, _answer(kind, self._number), ANSWER_S)
+        if found is None:
+            raise LinkLost(Loss.TIMEOUT)
+        return found
+
+
+def _answer(kind: type[F], number: int) -> Callable[[Frame], F | None]:
+    return lambda frame: frame if isinstance(frame, kind) and getattr(frame, "seq", None) == number else None

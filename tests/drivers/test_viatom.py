@@ -1,0 +1,200 @@
+"""Viatom's codec, and its sessions over the simulated radio. Sources of the bytes: vectors.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import devicebridge_drivers.viatom as driver
+from devicebridge.sdk import (
+    Battery,
+    DeviceIdentity,
+    Frame,
+    GattLink,
+    InProgress,
+    Loss,
+    Noise,
+    Observation,
+    Origin,
+    Outlet,
+    Status,
+    Why,
+)
+from devicebridge.sdk.simulation import GattScenario
+from devicebridge_drivers.viatom import DRIVER
+from devicebridge_drivers.viatom.codec import CHARACTERISTICS, codec, offline
+from devicebridge_drivers.viatom.frames import CuffAsk, RingAsk, ask_lepu, ask_ring, crc8, crc8_maxim
+from devicebridge_drivers.viatom.session import ViatomOptions
+from devicebridge_simulators.viatom import FINGER, FORBIDDEN, NO_FINGER, SIMULATOR, STORED, Cuff, clip, clip_second
+from support.radio import Kept, numbers, play
+
+VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
+FRAMES = [
+    bytes.fromhex(v["hex"])
+    for v in VECTORS
+    if len(v["expected"]) == 1 and "noise" not in v["expected"][0] and v["hex"][:2] in ("aa", "55", "a5")
+]
+SCENARIOS = SIMULATOR.scenarios
+
+
+def decoded(*pieces: bytes) -> list[Frame | Noise]:
+    stream = codec()
+    return [*(item for piece in pieces for item in stream.feed(piece)), *stream.close()]
+
+
+def observations(items: list[Frame | Noise]) -> list[Observation]:
+    return [o for item in items if isinstance(item, Frame) for o in item.group]
+
+
+def test_checksums() -> None:
+    """The check values of both in the catalogue of parametrised CRC algorithms: over "123456789"."""
+    assert crc8(b"123456789") == 0xF4
+    assert crc8_maxim(b"123456789") == 0xA1
+
+
+def test_what_the_host_asks() -> None:
+    """ecostech/viatom-ble, and nglessner/o2ring-s-protocol, README.md."""
+    assert ask_ring(RingAsk.SENSORS).hex() == "aa17e8000000001b"
+    assert ask_lepu(CuffAsk.INFO, 2).hex() == "a5e11e00020000bf"
+
+
+def test_nothing_that_inflates_or_erases_can_be_asked_of_a_cuff() -> None:
+    """github.com/chalimov/viatom_bp2_ha, LP-BP2W_PROTOCOL.md, 4.4."""
+    assert not {*CuffAsk} & {0x04, 0x09, 0x0A, 0x24, 0x25, 0x39, 0xE2, 0xE3}
+    assert not {*RingAsk} & {0x16, 0x18}
+
+
+@given(st.permutations(FRAMES), st.integers(1, 40))
+def test_frames_one_after_the_other_in_pieces_of_any_size(frames: list[bytes], size: int) -> None:
+    data = b"".join(frames)
+    items = decoded(*(data[i : i + size] for i in range(0, len(data), size)))
+    assert b"".join(item.raw for item in items) == data
+    assert items == [item for frame in frames for item in decoded(frame)]
+
+
+@given(st.sampled_from(FRAMES), st.data())
+def test_a_bit_turned_over_gives_no_number(frame: bytes, data: st.DataObject) -> None:
+    bit = data.draw(st.integers(0, len(frame) * 8 - 1))
+    damaged = bytearray(frame)
+    damaged[bit // 8] ^= 0x80 >> bit % 8
+    assert observations(decoded(bytes(damaged))) == []
+
+
+@pytest.mark.parametrize("characteristic", CHARACTERISTICS)
+def test_any_of_the_characteristics_takes_any_frame(characteristic: str) -> None:
+    stream = DRIVER.codec(ViatomOptions(), None, characteristic)
+    assert [item for frame in FRAMES for item in stream.feed(frame)] == [i for f in FRAMES for i in decoded(f)]
+
+
+def test_a_bare_record_is_only_read_offline() -> None:
+    record = STORED[0].encode()
+    assert [type(item) for item in decoded(record)] == [Noise]
+    bare = offline()
+    assert bare.feed(record) == ()
+    assert numbers(observations(list(bare.close()))[0])["systolic"] == STORED[0].systolic
+
+
+def test_a_damaged_frame_swallows_nothing_that_follows() -> None:
+    damaged = FINGER[0][:5] + b"\x7f" + FINGER[0][6:]
+    items = decoded(damaged + FINGER[0])
+    assert isinstance(items[0], Noise)
+    assert items[0].why is Why.CHECKSUM
+    assert [numbers(o)["spo2"] for o in observations(items)] == [97]
+
+
+# --- The sessions ------------------------------------------------------------------------------------------------
+
+
+def session(scenario: GattScenario | str, **options: object) -> tuple[Kept, Loss]:
+    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
+    found = SCENARIOS[scenario] if isinstance(scenario, str) else scenario
+    return play(DRIVER, SIMULATOR, found, options or None)
+
+
+class Memory(Kept):
+    """An outlet that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory: dict[str, str] = {}
+
+    async def recall(self, key: str, /) -> str | None:
+        return self.memory.get(key)
+
+    async def remember(self, key: str, value: str, /) -> None:
+        self.memory[key] = value
+
+
+def visit(scenario: GattScenario, outlet: Memory) -> Loss:
+    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
+
+    async def into(link: GattLink, _: Outlet, options: ViatomOptions) -> None:
+        await DRIVER.session(link, outlet, options)
+
+    return play(replace(DRIVER, session=into), SIMULATOR, scenario)[1]
+
+
+def test_a_ring_gives_one_reading_and_says_what_it_is() -> None:
+    kept, _ = session("ring")
+    assert [numbers(o)["spo2"] for o in kept.observations] == [98]
+    assert kept.noted(DeviceIdentity)[-1] == DeviceIdentity("Viatom", "1641", "SIM-RING-1", "1.4.0")
+    assert [b.percent for b in kept.noted(Battery)] == [97, 96]
+    assert len(kept.noted(InProgress)) == 1
+
+
+def test_a_clip_is_written_nothing_and_read_once_a_finger() -> None:
+    kept, reason = session("clip-two-fingers")
+    assert [numbers(o)["pulse-rate"] for o in kept.observations] == [64, 300]
+    assert reason is Loss.DISCONNECTED
+
+
+def test_a_value_that_holds_four_seconds_only_is_no_reading() -> None:
+    kept, _ = session(clip([*[clip_second(97, 64)] * 4, NO_FINGER], "too short", []))
+    assert kept.observations == []
+
+
+def test_a_spot_check_gives_its_result_once_and_not_its_stream() -> None:
+    kept, _ = session("clip-spot-check")
+    assert [numbers(o) for o in kept.observations] == [{"spo2": 98, "pulse-rate": 88}]
+
+
+def test_strangers_on_the_same_service_are_refused() -> None:
+    """The service is Nordic's, and anybody's."""
+    _, reason = session(clip([b"hello world, I am a serial port\r\n" * 4] * 6, "a stranger", []))
+    assert reason is Loss.UNEXPECTED_DEVICE
+
+
+def test_a_cuff_sends_what_it_shows_once() -> None:
+    outlet, cuff = Memory(), Cuff(STORED, (5,))
+    for _ in range(2):
+        visit(cuff.scenario("a visit"), outlet)
+    assert [(o.device_time, o.origin) for o in outlet.observations] == [(STORED[2].time, Origin.LIVE)]
+    assert outlet.noted(DeviceIdentity)[-1] == DeviceIdentity("Viatom", "32120011", "2523C00812")
+    assert not set(cuff.asked) & set(FORBIDDEN)
+
+
+def test_what_a_cuff_measured_between_two_visits_is_stored() -> None:
+    outlet = Memory()
+    visit(Cuff(STORED[:1]).scenario("a visit"), outlet)
+    assert outlet.observations == []
+    visit(Cuff(STORED).scenario("the next"), outlet)
+    assert [(o.device_time, o.origin) for o in outlet.observations] == [(r.time, Origin.STORED) for r in STORED[1:]]
+    assert Status.IRREGULAR_PULSE in outlet.observations[0].status
+
+
+def test_a_cuff_that_refuses_its_file_is_visited_again() -> None:
+    _, reason = session("cuff-refuses")
+    assert reason is Loss.TIMEOUT
+
+
+def test_a_second_measurement_needs_a_new_link() -> None:
+    outlet = Memory()
+    assert visit(SCENARIOS["cuff-again"], outlet) is Loss.DISCONNECTED
+    assert len(outlet.noted(InProgress)) == 1
+    visit(SCENARIOS["cuff-shown"], outlet)
+    assert outlet.observations == []  # it was the newest there was, and is known

@@ -1,14 +1,20 @@
-"""How far a device's memory has been read, where it is read from the newest record to the oldest.
+"""How far a device's memory has been read: record by record from the newest on (`Download`), or whole (`send_whole`).
 
 What is remembered is the newest record itself, as the device stated it, and not its place in a list, which shifts, nor
 its time, which goes back when the device's clock is set: all that lies before it in the list is new. If it is not
 there any more (the memory was erased, or has run over) all is new, and the ids of the readings tell repeats.
+
+Of a memory that comes whole, in an order that no source tells, the records at both its ends are remembered: what lies
+beyond them is new, at whichever end the device adds, and whatever has become of its clock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from hashlib import sha256
+from itertools import pairwise
 
 from .driver import MemoryOptions
 from .outlet import Outlet
@@ -18,6 +24,7 @@ RECENT = timedelta(minutes=10)
 """What a first download takes for this visit's, by the device's own clock."""
 
 _EMPTY = "-"  # of a memory without a record
+_MARK_CHARS = 31  # two and a blank are what `remember` takes
 
 
 class _Rule(Enum):
@@ -64,11 +71,61 @@ class Download:
             await self._outlet.remember(self._key, newest)
 
     def _is_wanted(self, record: Observation) -> bool:
-        if self._rule is not _Rule.RECENT:
-            return self._rule is _Rule.ALL
-        return (
-            self._now is not None and record.device_time is not None and abs(self._now - record.device_time) <= RECENT
-        )
+        return _is_wanted(self._rule, self._now, record)
+
+
+async def send_whole(
+    outlet: Outlet, key: str, records: Sequence[Observation], now: datetime | None, options: MemoryOptions
+) -> None:
+    """Sends what is new of a memory that came whole, oldest first. records: as they came, the newest first or last.
+
+    At a first meeting of which all is not wanted, the newest end is told by the times, and nothing is wanted from the
+    first record on that is not.
+    """
+    known = await outlet.recall(key)
+    if known is None:
+        rule = _RULES[options.first_download]
+        new = _newest_first(records)
+        wanted = [_is_wanted(rule, now, record) for record in new]
+        new = new[: wanted.index(False)] if False in wanted else new
+    else:
+        new = _beyond(records, known.split())
+    for record in reversed(new):
+        await outlet.emit(record)
+    ends = " ".join(_mark(record) for record in (records[0], records[-1])) if records else _EMPTY
+    if ends != known:
+        await outlet.remember(key, ends)
+
+
+def _beyond(records: Sequence[Observation], ends: Sequence[str]) -> Sequence[Observation]:
+    """What lies before the record that was first, or behind the one that was last; newest first.
+
+    The oldest of them may have given way to new ones; where both have gone all is new.
+    """
+    marks = [_mark(record) for record in records]
+    known = [place for place, mark in enumerate(marks) if mark in ends]
+    if not known:
+        return _newest_first(records)
+    before = records[: known[0]] if ends[0] in marks else []
+    behind = records[known[-1] + 1 :] if ends[-1] in marks else []
+    return [*before, *reversed(behind)]
+
+
+def _newest_first(records: Sequence[Observation]) -> Sequence[Observation]:
+    """By what most neighbours say of each other: a clock that was set makes one pair of them lie."""
+    times = [record.device_time for record in records if record.device_time]
+    rises = sum((later > earlier) - (later < earlier) for earlier, later in pairwise(times))
+    return records[::-1] if rises > 0 else records
+
+
+def _is_wanted(rule: _Rule, now: datetime | None, record: Observation) -> bool:
+    if rule is not _Rule.RECENT:
+        return rule is _Rule.ALL
+    return now is not None and record.device_time is not None and abs(now - record.device_time) <= RECENT
+
+
+def _mark(record: Observation) -> str:
+    return sha256(marker(record).encode()).hexdigest()[:_MARK_CHARS]
 
 
 def marker(record: Observation) -> str:

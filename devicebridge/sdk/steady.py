@@ -4,11 +4,13 @@ The rule, in the device's own seconds: a value counts while the sensor is on the
 for the pulse nor calls the signal disturbed. When such values have followed one another for `steady_s` seconds and
 differ by no more than the spreads allow, the pair of SpO2 and pulse rate sent most often in that time is the reading,
 the latest of them if there are several: where a format has no checksum one flipped bit then changes nothing. The next
-reading needs the sensor off the finger, or its numbers missing, and all this again. Lost bytes start the seconds anew.
+reading needs the sensor off the finger, or its numbers missing, and all this again. Lost bytes start the seconds anew;
+a stream that stopped ends the finger.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter, deque
 from dataclasses import replace
@@ -17,6 +19,7 @@ from enum import Enum, auto
 from pydantic import ConfigDict, Field
 
 from .driver import Options
+from .links import ByteLink
 from .outlet import InProgress
 from .values import Name, Observation, Status
 
@@ -32,6 +35,8 @@ _PASSING = frozenset(  # said now and then, of the signal: it holds for the read
     }
 )
 
+_QUIET_S = 1.0  # cables and serial servers stutter for less
+_QUIET_VALUES = 3  # so many late: a device that speaks once a second may leave out one or two
 
 _Numbers = tuple[int, int]  # SpO2 in percent, pulse rate per minute
 
@@ -62,6 +67,11 @@ class Act:
         self._options = options
         self._state = _State.OFF
         self._steady: deque[tuple[_Numbers, Observation]] = deque()
+
+    @property
+    def is_off(self) -> bool:
+        """No finger is in the sensor, as far as the device has said."""
+        return self._state is _State.OFF
 
     def disturbed(self) -> None:
         """Bytes were lost: what came before proves nothing about what comes next."""
@@ -122,6 +132,21 @@ class Act:
         chosen = next(o for numbers, o in latest if numbers == commonest)
         self._steady.clear()
         return replace(chosen, status=chosen.status | passing)
+
+
+async def read_while_on(link: ByteLink, act: Act, per_s: float) -> bytes:
+    """What the link brings; nothing, once for each finger, where the stream of `per_s` values a second has stopped.
+
+    Needs a link that keeps what a cancelled read did not return.
+    """
+    if act.is_off:
+        return await link.read()
+    try:
+        async with asyncio.timeout(max(_QUIET_S, _QUIET_VALUES / per_s)):
+            return await link.read()
+    except TimeoutError:
+        act.ended()
+        return b""
 
 
 def _numbers(observation: Observation) -> _Numbers | None:

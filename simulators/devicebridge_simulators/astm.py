@@ -298,7 +298,7 @@ SIMULATOR = SerialSimulator(
         "meter": SerialScenario(
             title="Contour: the first meeting takes the last ten minutes of the memory, HI among them",
             run=sending(frame_as_meter(contour([*MEMORY, *DIARY]))),
-            expected=(expect_glucose("601", 8), expect_glucose("112", 2)),
+            expected=(expect_glucose("600", 8, Status.RESULT_ABOVE_RANGE), expect_glucose("112", 2)),
         ),
         "meter-backlog": SerialScenario(
             title="Contour: all of the memory, when it is asked for",
@@ -306,7 +306,7 @@ SIMULATOR = SerialSimulator(
             expected=(
                 expect_glucose("133", 3000),
                 expect_glucose("98", 1440),
-                expect_glucose("601", 8),
+                expect_glucose("600", 8, Status.RESULT_ABOVE_RANGE),
                 expect_glucose("112", 2),
                 expect_glucose("101", 1, Status.CONTROL_SOLUTION),
             ),

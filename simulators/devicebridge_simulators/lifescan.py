@@ -29,7 +29,7 @@ class Result:
     mg_dl: int
     when: datetime
     meal: int = 0
-    control: bool = False
+    control: int = 0
 
 
 def packet(message: bytes, link: int = 0) -> bytes:

@@ -144,6 +144,15 @@ SIMULATOR = SerialSimulator(
         "wrong-clock": one("its clock is five hours behind", USUAL, start=CLOCK - timedelta(hours=5)),
         "clock-unset": one("its clock was never set", USUAL, Status.CLOCK_UNSET, start=datetime(2000, 1, 1, 0, 0, 9)),
         "two-sensors": _two_sensors(),
+        "stopped": SerialScenario(
+            title="switched off between two patients, neither of whom was measured for five seconds",
+            run=sending(
+                [
+                    *lines(put_on(USUAL)[:-1]),
+                    *lines([replace(USUAL, spo2=96, pulse=76)] * 4, CLOCK + timedelta(minutes=30)),
+                ]
+            ),
+        ),
         "shivering": SerialScenario(
             title="the pulse rate never holds still",
             run=sending(lines([OFF, *(Second(94, 60 + 15 * (n % 3), "01.10") for n in range(20)), OFF])),

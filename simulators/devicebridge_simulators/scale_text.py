@@ -83,8 +83,9 @@ def measure(vitals: Vitals) -> SerialScenario:
     """A weight that has nothing to do with the vitals, but differs from the last patient's."""
     pounds = f"{vitals.systolic_mmhg + 60}.{vitals.pulse_per_min % 10}"
     when = vitals.local_time.replace(second=0, microsecond=0)
-    line = solo(pounds, 5, "07.5", "24.0", when)
-    expected = (weight(pounds, "24.0", when=when), height("67.5", when))
+    bmi = f"{float(pounds) * 703.07 / 67.5**2:.1f}"
+    line = solo(pounds, 5, "07.5", bmi, when)
+    expected = (weight(pounds, bmi, when=when), height("67.5", when))
     return SerialScenario(title=f"solo: {pounds} lb", run=sending([line], 2.0), expected=expected)
 
 
@@ -173,6 +174,11 @@ SIMULATOR = SerialSimulator(
             [GARBAGE, _WB_3000],
             weight("83.7", "26.5"),
             height("177.8"),
+            faulty=True,
+        ),
+        "missing-digits": _prints(
+            "Detecto solo and Tanita BD-815, which have no checksum: a digit of the weight is lost",
+            [_SOLO.replace(b"184.5", b"84.5"), b'{0,16,~0,1,MO,"BD-815",Wg,972\r\n'],
             faulty=True,
         ),
         "half-a-line": _prints("a line that breaks off", [_SOLO[:27]], faulty=True),

@@ -136,6 +136,7 @@ def test_hba1c_is_one_in_its_own_units_only(unit: str, name: Name) -> None:
         ("CREAS^Creatinine^^F", "CREAS"),  # cobas c 111: F is the specimen
         ("GLU", "GLU"),
         ("717", "717"),
+        ("^HemosIL^^F5^^^FV 1691G^Ct", "F5 FV 1691G Ct"),  # GeneXpert: the probe, and what of it is given
     ],
 )
 def test_the_name_of_the_test(test: str, code: str) -> None:
@@ -152,11 +153,13 @@ def test_the_name_of_the_test(test: str, code: str) -> None:
         ("Trace", "mg/dL", "Trace"),
         ("300", "Ery/\N{MICRO SIGN}l", "300 Ery/\N{MICRO SIGN}l"),
         (">300", "Ery/ul", ">300 Ery/ul"),
-        ("0,18", "Ratio", "0,18"),
-        ("-1^0.14", "COI", "-1^0.14"),
+        ("0,18", "Ratio", "0,18 Ratio"),
+        ("5,4", "mg/L", "5,4 mg/L"),
+        ("<=5", "mg/L", "<=5 mg/L"),
+        ("-1^0.14", "COI", "-1^0.14 COI"),
         ("NEGATIVE^", "", "NEGATIVE"),
-        ("^5.9", "%", "^5.9"),
-        (">=1000", "mg/dL", ">=1000"),
+        (">=1000", "mg/dL", ">=1000 mg/dL"),
+        ("^NEG", "", "NEG"),
     ],
 )
 def test_coded_results(value: str, unit: str, text: str) -> None:
@@ -172,6 +175,7 @@ def test_a_flag_stays_with_a_number_in_a_strange_unit() -> None:
     ("value", "flag", "number", "comparator"),
     [
         ("5.9", "", "5.9", None),
+        ("^5.9", "", "5.9", None),
         ("<5.6", "<", "5.6", Comparator.BELOW),
         (">15.0", "", "15.0", Comparator.ABOVE),
         ("2.5", "<", "2.5", Comparator.BELOW),
@@ -306,9 +310,9 @@ def test_markers_of_usb_meters(markers: str, context: set[Context], status: set[
         ("||A|", {Context.AFTER_MEAL}, set(), None),
         ("||D|", set(), set(), None),
         ("|||E", set(), {Status.CONTROL_SOLUTION}, None),
-        ("|>||", set(), set(), Comparator.ABOVE),
-        ("|<||", set(), set(), Comparator.BELOW),
-        (r"|<\T||", set(), {Status.QUESTIONABLE_MEASUREMENT}, Comparator.BELOW),
+        ("|>||", set(), {Status.RESULT_ABOVE_RANGE}, Comparator.ABOVE),
+        ("|<||", set(), {Status.RESULT_BELOW_RANGE}, Comparator.BELOW),
+        (r"|<\T||", set(), {Status.QUESTIONABLE_MEASUREMENT, Status.RESULT_BELOW_RANGE}, Comparator.BELOW),
     ],
 )
 def test_marks_of_serial_meters(
@@ -324,6 +328,54 @@ def test_marks_of_serial_meters(
 def test_hi_is_never_a_plain_number(value: str) -> None:
     (found,) = one(f"R|5|^^^Glucose|{value}|mg/dL^P||>||201505261200").values
     assert found.comparator is Comparator.ABOVE or found.absent is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "value", "flag", "shown"),
+    [
+        ("", "601", ">", "> 600"),
+        ("", "19", "<", "< 20"),
+        ("", "33.4", ">", "> 33.3"),
+        ("", ">600", ">", "> 600"),
+        ("V=10600", "601", ">", "> 600"),
+        ("V=10600", "650", ">", "> 600"),
+        ("V=10600", "600", ">", "> 600"),
+        ("V=10600", "9", "<", "< 10"),
+        ("V=10600", "19", "<", "< 20"),
+        ("V=10600", "33.4", ">", "> 33.3"),
+    ],
+)
+def test_hi_and_lo_say_the_end_of_the_range(settings: str, value: str, flag: str, shown: str) -> None:
+    header = rf"H|\^&|||Bayer7390^01.24^7390-1|A=1^{settings}^Z=1"
+    unit = "mmol/L" if "." in value else "mg/dL"
+    (found,) = readings(f"{header}\rR|5|^^^Glucose|{value}|{unit}^P||{flag}||201505261200\r")
+    said = found.values[0]
+    assert f"{said.comparator} {said.value}" == shown
+    assert found.status == {Status.RESULT_ABOVE_RANGE if flag == ">" else Status.RESULT_BELOW_RANGE}
+
+
+HEADER = r"H|\^&|||CLINITEK STATUS|||||||P|1|20260424140615"
+
+
+@pytest.mark.parametrize("stamp", ["", "|||||||20240424"])
+def test_a_result_without_a_full_time_is_known_again_by_its_message(stamp: str) -> None:
+    message = f"{HEADER}\rO|1|7\rR|1|^^^GLU|NEG|{stamp}\rR|2|^^^GLU|NEG|{stamp}\rL|1\r"
+    first, second, again, _ = readings(message * 2)
+    assert first.record and again == first
+    assert second.record != first.record  # the second strip
+    (other, *_) = readings(message.replace("140615", "140715"))
+    assert other.record != first.record
+    assert first.status == ({Status.CLOCK_UNSET} if stamp else set())
+
+
+def test_equal_results_of_messages_without_any_time_are_not_taken_for_one() -> None:
+    assert one("R|1|^^^GLU|NEG|").record is None
+
+
+def test_a_time_with_its_distance_from_utc_is_the_instruments_own() -> None:
+    """LIS2-A2, dates and times: the local time, and how far it is from UTC."""
+    found = one("R|1|^^^HbA1c|5.9|%||||F||||20241206140615+0100")
+    assert (found.device_time, found.record, found.status) == (datetime(2024, 12, 6, 14, 6, 15), None, set())
 
 
 def test_the_average_of_a_serial_meter_is_no_measurement() -> None:

@@ -398,6 +398,29 @@ def test_a_clock_set_back_hides_nothing() -> None:
     assert kept.numbers == ["95"]
 
 
+def test_a_meter_that_sends_its_newest_record_first_loses_none() -> None:
+    """A serial cable's records, in the order that no source excludes."""
+    clock = simulator.CLOCK.replace(second=0)
+
+    def sent(*minutes_ago: int) -> Play:
+        head, patient, *_, end = contour([])
+        rows = [
+            f"R|{n}|^^^Glucose|{100 + ago}|mg/dL^P|||||||{clock - timedelta(minutes=ago):%Y%m%d%H%M}"
+            for n, ago in enumerate(minutes_ago, 2)
+        ]
+
+        async def instrument(line: Line, kept: Kept) -> None:
+            await deliver(line, frame_as_meter([head, patient, *rows, end]))
+            await asyncio.sleep(1)
+
+        return instrument
+
+    kept = play(sent(5, 600))
+    play(sent(3, 5, 600), kept)
+    play(sent(1, 3, 5, 600), kept)
+    assert kept.numbers == ["105", "103", "101"]
+
+
 def test_a_transfer_that_breaks_off_stores_nothing_and_remembers_nothing() -> None:
     async def instrument(line: Line, kept: Kept) -> None:
         await deliver(line, frame_as_meter(contour([OLD, RECENT, LATEST]))[:-1])

@@ -16,21 +16,26 @@ from devicebridge_drivers.bci_oximeter import DRIVER
 from devicebridge_drivers.bci_oximeter.codec import Packet, codec
 from devicebridge_drivers.bci_oximeter.session import BciOptions
 from devicebridge_simulators.bci_oximeter import NO_FINGER, Moment, packet
+from support.virtual_time import run
 
 GOOD = Moment(97, 72)
 SECOND = 60
 
 
 class Wire:
-    """What the oximeter sends, piece by piece; then the line is lost."""
+    """What the oximeter sends, piece by piece; a number is a silence of so many seconds. Then the line is lost."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, pieces: Sequence[bytes | float]) -> None:
         self._pieces = list(pieces)
 
     async def read(self) -> bytes:
-        if not self._pieces:
-            raise LinkLost(Loss.UNPLUGGED)
-        return self._pieces.pop(0)
+        while self._pieces:
+            piece = self._pieces[0]
+            if isinstance(piece, bytes):
+                return self._pieces.pop(0)  # type: ignore[return-value]
+            await asyncio.sleep(piece)
+            self._pieces.pop(0)
+        raise LinkLost(Loss.UNPLUGGED)
 
     async def write(self, data: bytes, /) -> None:
         raise AssertionError("it takes no commands")
@@ -58,12 +63,12 @@ class Kept:
         return [tuple(int(v.value or -1) for v in group[0].values) for group in self.groups]
 
 
-def play(pieces: Sequence[bytes], **options: object) -> Kept:
+def play(pieces: Sequence[bytes | float], **options: object) -> Kept:
     """The last packet is held back until the next one proves it, so one more is sent."""
     kept = Kept()
     options = {"packets_per_s": SECOND, "steady_s": 1, **options}
     with pytest.raises(LinkLost):
-        asyncio.run(DRIVER.session(Wire([*pieces, packet(Moment())]), kept, BciOptions.model_validate(options)))
+        run(DRIVER.session(Wire([*pieces, packet(Moment())]), kept, BciOptions.model_validate(options)))
     return kept
 
 
@@ -158,6 +163,19 @@ def test_noise_starts_the_seconds_anew() -> None:
     kept = play([*packets([GOOD] * 50), b"\x00", *packets([GOOD] * (SECOND - 1))])
     assert kept.read == []
     assert any(isinstance(event, Noise) for event in kept.events)
+
+
+OTHER = Moment(96, 76)
+
+
+def test_packets_that_stop_end_the_finger_so_that_two_patients_are_never_one_reading() -> None:
+    hundreds = {"packets_per_s": 100, "steady_s": 5}
+    assert play([*packets([GOOD] * 490), 1.5, *packets([OTHER] * 12)], **hundreds).read == []
+    assert play([*packets([GOOD] * 490), 0.5, *packets([GOOD] * 12)], **hundreds).read == [(97, 72)]
+
+
+def test_the_patient_after_packets_that_stopped_is_read() -> None:
+    assert play([*packets([GOOD] * 90), 1.5, *packets([OTHER] * SECOND)]).read == [(97, 72), (96, 76)]
 
 
 def test_a_flipped_bit_in_the_numbers_changes_nothing() -> None:

@@ -42,26 +42,37 @@ from devicebridge_simulators.cms50 import (
     short_measurement,
     short_wave,
 )
+from support.virtual_time import run
 
 GOOD = Moment(97, 72)
 HEARTBEAT = bytes.fromhex("7d81af808080808080")  # headrotor/art-sensors, spO2/stream_data.py
 
 
 class Wire:
-    """What the device sends, piece by piece; None is silence until it is asked again. Then the line is lost."""
+    """What the device sends, piece by piece; then the line is lost.
 
-    def __init__(self, pieces: Sequence[bytes | None]) -> None:
+    None is silence until it is asked again, a number one of so many seconds.
+    """
+
+    def __init__(self, pieces: Sequence[bytes | float | None]) -> None:
         self._pieces = list(pieces)
         self._asked = asyncio.Event()
+        self._silent_until_s = 0.0
         self.written: list[bytes] = []
 
     async def read(self) -> bytes:
         if not self._pieces:
             raise LinkLost(Loss.UNPLUGGED)
-        if self._pieces[0] is None:
+        piece = self._pieces[0]
+        if isinstance(piece, float):
+            self._silent_until_s = self._silent_until_s or asyncio.get_running_loop().time() + piece
+            await asyncio.sleep(self._silent_until_s - asyncio.get_running_loop().time())
+            self._silent_until_s = 0.0
+            self._pieces[0] = b""
+        elif piece is None:
             self._asked.clear()
             await self._asked.wait()
-        return self._pieces.pop(0) or b""
+        return self._pieces.pop(0) or b""  # type: ignore[return-value]
 
     async def write(self, data: bytes, /) -> None:
         self.written.append(data)
@@ -92,16 +103,16 @@ class Kept:
         return [tuple(int(v.value or -1) for v in group[0].values) for group in self.groups]
 
 
-async def _play(pieces: Sequence[bytes | None], options: dict[str, object]) -> tuple[Kept, Wire]:
+async def _play(pieces: Sequence[bytes | float | None], options: dict[str, object]) -> tuple[Kept, Wire]:
     kept, wire = Kept(), Wire(pieces)
     with pytest.raises(LinkLost):
         await DRIVER.session(wire, kept, Cms50Options.model_validate(options))
     return kept, wire
 
 
-def play(pieces: Sequence[bytes | None], **options: object) -> tuple[Kept, Wire]:
+def play(pieces: Sequence[bytes | float | None], **options: object) -> tuple[Kept, Wire]:
     """The last package is held back until the next one proves it, so one more is sent."""
-    return asyncio.run(_play([*pieces, live(Moment())], {"steady_s": 1, **options}))
+    return run(_play([*pieces, live(Moment())], {"steady_s": 1, **options}))
 
 
 def lives(moments: Sequence[Moment]) -> list[bytes]:
@@ -224,6 +235,20 @@ def test_a_flipped_bit_in_the_numbers_changes_nothing() -> None:
 def test_short_frames_are_seconds() -> None:
     assert play([short_measurement(97, 140)] * 4, steady_s=5)[0].read == []
     assert play([short_measurement(97, 140)] * 5, steady_s=5)[0].read == [(97, 140)]
+
+
+@pytest.mark.parametrize("late_s", [1.02, 2.0])
+def test_short_frames_a_little_more_than_a_second_apart_are_read(late_s: float) -> None:
+    sent = [piece for _ in range(6) for piece in (short_measurement(97, 140), late_s)]
+    kept, wire = play(sent, steady_s=5)
+    assert kept.read == [(97, 140)]
+    assert wire.written == [QUERY_MODEL + START_LIVE]
+
+
+def test_short_frames_that_stop_end_the_finger() -> None:
+    one, other = [short_measurement(97, 72)] * 4, [short_measurement(96, 76)] * 5
+    assert play([*one, 3.0, *other[:4]], steady_s=5)[0].read == []
+    assert play([*one, *one, 3.0, *other], steady_s=5)[0].read == [(97, 72), (96, 76)]
 
 
 def test_a_stream_that_stops_is_asked_for_again_and_ends_the_finger() -> None:

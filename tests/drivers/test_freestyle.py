@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -136,6 +136,14 @@ def test_what_is_not_whole_is_not_believed(change: tuple[bytes, bytes]) -> None:
     assert any(isinstance(item, Memory) for item in items) == swapped
 
 
+@pytest.mark.parametrize("empty", ["   ", "", "1 5"])
+def test_one_unreadable_row_does_not_block_the_memory(empty: str) -> None:
+    kept = plug(DRIVER, lite([LITE_VISIT[0], Result(empty, ago(3)), LITE_VISIT[1]]))
+    assert kept.sent == [("error",), ("105",)]
+    assert [g[0].status for g in kept.groups] == [{Status.UNEXPECTED_FORMAT}, set()]
+    assert kept.groups[0][0].device_time == ago(3)
+
+
 def test_a_truncated_memory_says_its_lines_but_is_no_memory() -> None:
     items = decode(whole(3)[:-20])
     assert not any(isinstance(item, Memory) for item in items)
@@ -164,6 +172,20 @@ def test_the_order_of_the_records_is_told_by_their_times() -> None:
     kept = plug(DRIVER, xtra(NEXT[::-1]))
     assert kept.sent == [("0.2",), ("105",), ("131",)]
     assert plug(DRIVER, xtra([Result("120", ago(0)), *NEXT]), memory=kept.memory).sent == [("120",)]
+
+
+def test_a_clock_set_back_neither_loses_a_record_nor_releases_one_that_was_withheld() -> None:
+    """The year was set wrong between two visits; 099 was of a day before the first one."""
+    first = [Result("105", ago(2)), Result("099", ago(1500))]
+    back = CLOCK - timedelta(days=365)
+    second = [Result("111", ago(2, back)), *first]
+    third = [Result("112", ago(1, back)), *second]
+    assert plug(DRIVER, lite(first), lite(second, back), lite(third, back)).sent == [("105",), ("111",), ("112",)]
+
+
+def test_a_clock_set_an_hour_back_on_a_nearly_new_meter_loses_no_record() -> None:
+    first, back = [Result("105", ago(2))], CLOCK - timedelta(minutes=60)
+    assert plug(DRIVER, lite(first), lite([Result("111", ago(1, back)), *first], back)).sent == [("105",), ("111",)]
 
 
 def test_a_first_command_that_is_ignored_is_repeated() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicebridge.sdk import Context, DeviceClock, DeviceIdentity, Frame, Loss, Noise, Observation, Status, Why
+from devicebridge.sdk import Absent, Context, DeviceClock, DeviceIdentity, Frame, Loss, Noise, Observation, Status, Why
 from devicebridge.sdk.simulation import SerialPort
 from devicebridge_drivers.lifescan import DRIVER
 from devicebridge_drivers.lifescan.codec import Packet, codec
@@ -153,6 +153,23 @@ def test_an_empty_memory(meter: Meter) -> None:
     kept = plug(DRIVER, _gone_after(meter([], needed=99), 30))
     assert kept.sent == []
     assert plug(DRIVER, meter(VISIT, needed=3), memory=kept.memory).sent == [("140",), ("98",), ("105",)]
+
+
+def test_a_record_with_an_odd_field_is_a_result_without_a_number() -> None:
+    """A control mark of 2, an UltraMini record of erased memory: the shape says that they are records."""
+    odd = verio_record(Result(105, ago(2)))
+    for message in (odd[:8] + b"\x02" + odd[9:], b"\x05\x06" + b"\xff" * 8):
+        (said,) = observations(packet(message))
+        assert said.values[0].absent is Absent.ERROR
+        assert said.status == {Status.UNEXPECTED_FORMAT}
+
+
+@FAMILIES
+def test_one_odd_record_does_not_block_the_memory(meter: Meter) -> None:
+    odd = Result(98, ago(9), control=2) if meter is verio else Result(0x10062, ago(9))
+    kept = plug(DRIVER, meter([VISIT[0], odd, VISIT[2]], needed=3))
+    assert kept.sent == [("error",), ("105",)]
+    assert kept.memory
 
 
 def test_f08_an_ultramini_that_repeats_itself_is_read_once() -> None:

@@ -44,18 +44,23 @@ from devicebridge_simulators.masimo import (
     lines,
     trend,
 )
+from support.virtual_time import run
 
 
 class Wire:
-    """What the monitor sends, piece by piece; then the line is lost."""
+    """What the monitor sends, piece by piece; a number is a silence of so many seconds. Then the line is lost."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, pieces: Sequence[bytes | float]) -> None:
         self._pieces = list(pieces)
 
     async def read(self) -> bytes:
-        if not self._pieces:
-            raise LinkLost(Loss.UNPLUGGED)
-        return self._pieces.pop(0)
+        while self._pieces:
+            piece = self._pieces[0]
+            if isinstance(piece, bytes):
+                return self._pieces.pop(0)  # type: ignore[return-value]
+            await asyncio.sleep(piece)
+            self._pieces.pop(0)
+        raise LinkLost(Loss.UNPLUGGED)
 
     async def write(self, data: bytes, /) -> None:
         raise AssertionError("the port has no commands")
@@ -83,10 +88,10 @@ class Kept:
         return [tuple(int(v.value or -1) for v in group[0].values[:2]) for group in self.groups]
 
 
-def play(pieces: Sequence[bytes], **options: object) -> Kept:
+def play(pieces: Sequence[bytes | float], **options: object) -> Kept:
     kept = Kept()
     with pytest.raises(LinkLost):
-        asyncio.run(DRIVER.session(Wire(pieces), kept, MasimoOptions.model_validate(options)))
+        run(DRIVER.session(Wire(pieces), kept, MasimoOptions.model_validate(options)))
     return kept
 
 
@@ -177,6 +182,38 @@ def test_noise_starts_the_seconds_anew() -> None:
     kept = play([*sent[:4], broken, *sent[5:]])
     assert kept.read == []
     assert [event.why for event in kept.events if isinstance(event, Noise)] == [Why.BAD_FIELD]
+
+
+OTHER = replace(USUAL, spo2=96, pulse=76)
+LATER = CLOCK + timedelta(minutes=30)
+UNDATED = b"00/00/00 00:00:00"
+
+
+def undated(sent: Sequence[bytes]) -> list[bytes]:
+    return [UNDATED + one[len(UNDATED) :] for one in sent]
+
+
+def test_lines_that_stop_end_the_sensor_so_that_two_patients_are_never_one_reading() -> None:
+    one, other = lines([USUAL] * 4), lines([OTHER] * 4, LATER)
+    assert play([*one, 1800.0, *other]).read == []
+    assert play([*undated(one), 4.0, *undated(other)]).read == []
+    assert play([*undated(one), 2.0, *undated([line(USUAL, CLOCK)])]).read == [(97, 72)]
+
+
+def test_the_patient_after_lines_that_stopped_is_read() -> None:
+    one, other = lines([USUAL] * 9), lines([OTHER] * 8, LATER)
+    assert play([*one, 1800.0, *other]).read == [(97, 72), (96, 76)]
+    assert play([*undated(one), 4.0, *undated(other)]).read == [(97, 72), (96, 76)]
+
+
+@pytest.mark.parametrize(("jump_s", "is_another"), [(3, False), (4, True), (1800, True), (-1, True), (-3600, True)])
+def test_stamps_that_jump_end_the_sensor(jump_s: int, is_another: bool) -> None:
+    """Lines may be lost between two, and no time pass while the host sleeps."""
+    start = CLOCK + timedelta(seconds=3 + jump_s)
+    sent = [*lines([USUAL] * 4), *lines([OTHER] * 4, start)]
+    assert bool(play(sent).read) is not is_another
+    sent = [*lines([USUAL] * 9), *lines([OTHER] * 5, start + timedelta(seconds=5))]
+    assert play(sent).read == [(97, 72), (96, 76)][: 1 + is_another]
 
 
 def test_a_line_sent_twice_is_one_second() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from devicebridge.sdk import Kind, MemoryOptions, Name, Observation, Origin, Unit, Value
-from devicebridge.sdk.memory import RECENT, Download, marker
+from devicebridge.sdk.memory import RECENT, Download, marker, send_whole
 from support.cable import Kept
 
 NOW = datetime(2026, 11, 21, 14, 30)
@@ -105,3 +105,72 @@ def test_a_marker_is_short_and_printable() -> None:
     assert len(marker(many)) <= 64
     assert marker(many).isprintable()
     assert marker(record(105, 1)) != marker(record(106, 1)) != marker(record(106, 2))
+
+
+# --- A memory that comes whole, in whichever order ------------------------------------------------------------------
+
+ORDERS = pytest.mark.parametrize("turned", [False, True], ids=["newest-first", "oldest-first"])
+A_YEAR, AN_HOUR = 365 * 24 * 60, 60
+
+
+def visits(
+    *memories: Sequence[Observation], turned: bool = False, first: str = "recent", now: datetime | None = NOW
+) -> list[list[str]]:
+    """What is sent of each of these memories of one meter, given newest first and sent so or turned round."""
+
+    async def read() -> list[list[str]]:
+        kept, sent = Kept(), []
+        options = MemoryOptions.model_validate({"first_download": first})
+        for memory in memories:
+            before = len(kept.sent)
+            await send_whole(kept, "S1", memory[::-1] if turned else memory, now, options)
+            sent.append([values[0] for values in kept.sent[before:]])
+        return sent
+
+    return asyncio.run(read())
+
+
+@ORDERS
+@pytest.mark.parametrize(
+    ("first", "sent"), [("recent", ["98", "105"]), ("all", ["88", "140", "98", "105"]), ("none", [])]
+)
+def test_the_first_meeting_with_a_whole_memory(first: str, sent: list[str], turned: bool) -> None:
+    later = [record(101, 0), *VISIT]
+    assert visits(VISIT, VISIT, later, later, first=first, turned=turned) == [sent, [], ["101"], []]
+
+
+@ORDERS
+def test_a_clock_set_a_year_back_loses_no_record_and_releases_none_that_was_withheld(turned: bool) -> None:
+    one = [record(105, 5), record(99, 1500)]
+    two = [record(111, A_YEAR + 10), *one]
+    three = [record(112, A_YEAR), *two]
+    assert visits(one, two, three, turned=turned) == [["105"], ["111"], ["112"]]
+
+
+@ORDERS
+def test_a_clock_set_an_hour_back_on_a_nearly_new_meter_loses_no_record(turned: bool) -> None:
+    one = [record(105, 5)]
+    two = [record(111, 5 + AN_HOUR), *one]
+    assert visits(one, two, [record(112, AN_HOUR), *two], turned=turned) == [["105"], ["111"], ["112"]]
+
+
+@ORDERS
+def test_most_neighbours_tell_the_order_though_the_ends_tell_another(turned: bool) -> None:
+    memory = [record(112, A_YEAR), record(111, A_YEAR + 10), record(105, 5), record(99, 600), record(98, 700)]
+    assert visits(memory, first="all", turned=turned) == [["98", "99", "105", "111", "112"]]
+
+
+@ORDERS
+def test_a_memory_that_drops_its_oldest_goes_on(turned: bool) -> None:
+    assert visits(VISIT, [record(101, 0), *VISIT[:-2]], turned=turned)[1] == ["101"]
+
+
+@ORDERS
+def test_an_erased_memory_is_all_new(turned: bool) -> None:
+    memory = [record(120, 300), record(121, 400)]
+    assert visits(VISIT, memory, turned=turned)[1] == visits([], memory, turned=turned)[1] == ["121", "120"]
+
+
+def test_nothing_of_a_whole_memory_is_recent_by_a_clock_that_cannot_be_read() -> None:
+    assert visits(VISIT, now=None) == [[]]
+    assert visits([record(105, None)]) == [[]]

@@ -26,6 +26,7 @@ from devicebridge.sdk import (
 from devicebridge_drivers.nonin import DRIVER
 from devicebridge_drivers.nonin.session import NoninOptions
 from devicebridge_simulators.nonin import CLOCK, NO_FINGER, Signal, format_1, format_2, format_7, format_8, format_13
+from support.virtual_time import run
 
 GOOD = Signal(97, 72)
 STREAMS = pytest.mark.parametrize("encode", [format_1, format_2, format_7, format_8])
@@ -33,16 +34,20 @@ Encoder = Callable[[Signal], bytes]
 
 
 class Line:
-    """What the device sends, piece by piece; then the line is lost."""
+    """What the device sends, piece by piece; a number is a silence of so many seconds. Then the line is lost."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, pieces: Sequence[bytes | float]) -> None:
         self._pieces = list(pieces)
         self.written: list[bytes] = []
 
     async def read(self) -> bytes:
-        if not self._pieces:
-            raise LinkLost(Loss.UNPLUGGED)
-        return self._pieces.pop(0)
+        while self._pieces:
+            piece = self._pieces[0]
+            if isinstance(piece, bytes):
+                return self._pieces.pop(0)  # type: ignore[return-value]
+            await asyncio.sleep(piece)
+            self._pieces.pop(0)
+        raise LinkLost(Loss.UNPLUGGED)
 
     async def write(self, data: bytes, /) -> None:
         self.written.append(data)
@@ -64,10 +69,10 @@ class Kept:
         return [tuple(int(v.value or -1) for v in group[0].values) for group in self.groups]
 
 
-def play(pieces: Sequence[bytes], **options: object) -> Kept:
+def play(pieces: Sequence[bytes | float], **options: object) -> Kept:
     kept = Kept()
     with pytest.raises(LinkLost) as lost:
-        asyncio.run(DRIVER.session(Line(pieces), kept, NoninOptions.model_validate(options)))
+        run(DRIVER.session(Line(pieces), kept, NoninOptions.model_validate(options)))
     assert lost.value.reason is Loss.UNPLUGGED
     return kept
 
@@ -106,6 +111,31 @@ def test_noise_starts_the_seconds_anew(encode: Encoder) -> None:
     assert kept.read == []
     assert [event.raw for event in kept.events if isinstance(event, Noise)] == [noise]
     assert play([*seconds(encode, *[GOOD] * 4), noise, *seconds(encode, *[GOOD] * 5)]).read == [(97, 72)]
+
+
+SILENCES = pytest.mark.parametrize(
+    ("encode", "silence_s"), [(format_1, 3.5), (format_8, 3.5), (format_2, 1.5), (format_7, 1.5), (format_8, 1800.0)]
+)
+OTHER = Signal(96, 76)
+
+
+@SILENCES
+def test_a_stream_that_stops_ends_the_finger_so_that_two_patients_are_never_one_reading(
+    encode: Encoder, silence_s: float
+) -> None:
+    assert play([*seconds(encode, *[GOOD] * 4), silence_s, *seconds(encode, *[OTHER] * 4)]).read == []
+
+
+@SILENCES
+def test_the_patient_after_a_stream_that_stopped_is_read(encode: Encoder, silence_s: float) -> None:
+    both = [*seconds(encode, *[GOOD] * 9), silence_s, *seconds(encode, *[OTHER] * 8)]
+    assert play(both).read == [(97, 72), (96, 76)]
+
+
+@pytest.mark.parametrize(("encode", "late_s"), [(format_1, 2.5), (format_8, 2.5), (format_2, 0.8), (format_7, 0.8)])
+def test_a_second_that_comes_late_ends_nothing(encode: Encoder, late_s: float) -> None:
+    sent = [piece for second in seconds(encode, *[GOOD] * 12) for piece in (second, late_s)]
+    assert play(sent).read == [(97, 72)]
 
 
 @pytest.mark.parametrize(("spo2", "pulse", "steady"), [(2, 0, True), (3, 0, False), (0, 10, True), (0, 11, False)])

@@ -47,18 +47,50 @@ def said(data: bytes) -> dict[Name, tuple[str | None, Unit]]:
 
 
 @pytest.mark.parametrize(
-    ("height", "value"),
+    ("bmi", "height", "value"),
     [
-        ("5'03.0\"", ("63.0", Unit.INCH)),
-        ("6'11.5\"", ("83.5", Unit.INCH)),
-        ("5'03\"", ("63", Unit.INCH)),
-        ("175.0cm", ("175.0", Unit.CENTIMETRE)),
-        ("5'12.0\"", (None, Unit.INCH)),
-        ("tall", (None, Unit.INCH)),
+        ("23.4", "5'03.0\"", ("63.0", Unit.INCH)),
+        ("13.3", "6'11.5\"", ("83.5", Unit.INCH)),
+        ("19.6", "175.0cm", ("175.0", Unit.CENTIMETRE)),
+        ("66.4", "95.1cm", ("95.1", Unit.CENTIMETRE)),
     ],
 )
-def test_detecto_heights(height: str, value: tuple[str | None, Unit]) -> None:
-    assert said(f"12:00,08/07/15,21.5,{height},132.3lb\r".encode())[Name.HEIGHT] == value
+def test_detecto_heights(bmi: str, height: str, value: tuple[str, Unit]) -> None:
+    assert said(f"12:00,08/07/15,{bmi},{height},132.3lb\r".encode())[Name.HEIGHT] == value
+
+
+@pytest.mark.parametrize("height", ["5'12.0\"", "5'03\"", "5'3.0\"", "tall", "", "0'00.0\"", "75.0cm", "175cm"])
+def test_a_detecto_height_that_cannot_be_is_no_reading(height: str) -> None:
+    items = decode(f"12:00,08/07/15,21.5,{height},132.3lb\r".encode())
+    assert [item.why for item in items if isinstance(item, Noise)] == [Why.BAD_FIELD]
+    assert not any(isinstance(item, Printed) for item in items)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        solo("132.3", 5, "01.1", "25.0"),
+        solo("100.5", 5, "10.0", "14.4"),
+        solo("199.9", 5, "10.0", "28.7"),
+        solo("132.3", 0, "00.0", "0.0"),
+        b"12:00,08/07/15,21.5,175.0cm,68.0kg\r",
+        tanita("BD-815", "Wg", "3972").partition(b"CS")[0].replace(b",~1,1,~2,1", b"")[:-1] + b"\r\n",
+        b"".join(rice_lake_bmi("225.0", "10.0", "215.0", "6-11.0", "21.9")),
+        b"".join(rice_lake_bmi("225.0", "10.0", "215.0", "0-00.0", "0.0")),
+    ],
+)
+def test_a_lost_character_never_makes_another_number(line: bytes) -> None:
+    """These lines have no checksum: `5'01.1"` must not become 5'1.1", nor 132.3 lb 32.3 lb."""
+    whole = said(line)
+    assert Name.WEIGHT in whole
+    for at in range(len(line)):
+        assert said(line[:at] + line[at + 1 :]).items() <= whole.items(), at
+
+
+def test_a_childs_weight_is_believed_with_the_height_it_goes_with() -> None:
+    assert said(solo("45.2", 3, "08.0", "16.4"))[Name.WEIGHT] == ("45.2", Unit.POUND)
+    assert said(solo(" 45.2", 0, "00.0", "0.0"))[Name.WEIGHT] == ("45.2", Unit.POUND)
+    assert said(solo("45.2", 0, "00.0", "0.0")) == {}
 
 
 @pytest.mark.parametrize("height", ["", " ", "0'00.0\"", "0.0cm", "-'--.-\"", "---"])
@@ -80,7 +112,7 @@ def test_detecto_without_a_height(height: str) -> None:
 def test_f21_detectos_clock(stamp: str, time: datetime | None) -> None:
     for observation in observations(f"{stamp},21.5,5'03.0\",132.3lb\r".encode()):
         assert observation.device_time == time
-    assert (Status.CLOCK_UNSET in observations(f"{stamp},21.5,,132.3lb\r".encode())[0].status) is (time is None)
+    assert (Status.CLOCK_UNSET in observations(f"{stamp},0.0,,132.3lb\r".encode())[0].status) is (time is None)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +162,15 @@ def test_the_lines_of_a_rice_lake_print_belong_together() -> None:
     assert weight.raw == b"".join(BMI_PRINT)
 
 
-@pytest.mark.parametrize("missing", [1, 2, 4])
-def test_a_rice_lake_print_without_net_weight_tare_or_end_says_nothing(missing: int) -> None:
+def test_a_rice_lake_print_needs_something_that_confirms_the_weight() -> None:
+    without_height = rice_lake_bmi("225.0", "10.0", "215.0", "0-00.0", "0.0")
+    assert said(b"".join(without_height)) == {Name.WEIGHT: ("215.0", Unit.POUND)}
+    assert said(b"".join(without_height[1:])) == {}
+    assert said(b"".join(BMI_PRINT[1:])) == said(b"".join(BMI_PRINT))
+
+
+@pytest.mark.parametrize("missing", range(1, 5))
+def test_a_rice_lake_print_with_a_line_missing_says_nothing(missing: int) -> None:
     assert observations(b"".join(BMI_PRINT[:missing] + BMI_PRINT[missing + 1 :])) == []
 
 

@@ -98,10 +98,15 @@ def test_f02_line_noise_says_next_to_nothing() -> None:
 
 def test_a_frame_alone_is_read_only_where_it_can_mean_one_thing() -> None:
     assert values(observations(PRESSURE)[0])[Name.MEAN] == "90"
+    assert values(observations(frame(0x26, bytes((101, 0, 0, 64))))[0]) == {Name.GLUCOSE: "101"}
+    assert values(observations(frame(0x26, bytes((98, 0, 0, 0))))[0]) == {Name.GLUCOSE: "98"}
     for data in (
         bytes((120, 0, 80, 64)),  # a D40's 120/80, pulse 64, or glucose with a strip code of 80
         bytes((0x6E, 1, 0xFA, 0)),  # 36.6 degrees in a room of 25.0, or glucose
         bytes((97, 0, 0, 72)),  # an oximeter's 97 % and 72
+        bytes((98, 0, 0, 64)),  # 98 % and 64, or glucose before a meal
+        bytes((91, 0, 0, 128)),  # 91 % and 128, or glucose after a meal
+        bytes((90, 0, 0, 192)),  # 90 % and 192, or control solution
         bytes((80, 90, 120, 72)),  # no blood pressure
         bytes((120, 90, 80, 2)),  # an error
     ):

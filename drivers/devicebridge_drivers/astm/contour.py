@@ -1,7 +1,8 @@
 """Results of the Contour family of glucose meters, whose records are laid out in two ways of their own.
 
 USB meters put markers in R-7 ("B/M0/T1") and the time in R-9; meters with a serial cable flags in R-7, the user's mark
-in R-8, "E" for a control test in R-9 and the time in R-12. HI and LO come as a number with ">" or "<" beside it: 601.
+in R-8, "E" for a control test in R-9 and the time in R-12. HI and LO come as the first number beyond the range with
+">" or "<" beside it: 601 where 600 is the highest, which the header's V tells.
 
 Sources: tidepool-org/uploader, lib/drivers/bayer/bayerContourNext.js (USB) and bayerContour.js (serial), and pull
 request 123 for 601; glucometers-tech/glucometerutils, drivers/contourusb.py and support/contourusb.py; andyrozman/ggc,
@@ -12,6 +13,7 @@ with action code Q is a control's); drougas/contourpp, src/contourpp_driver.cpp 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from devicebridge.sdk import Absent, Comparator, Context, Kind, Name, Observation, Origin, Status, Unit, Value
 
@@ -65,7 +67,7 @@ def observation(record: Record, message: Message) -> Observation | None:
     is_usb = _has_usb_time(record) or len(record.fields) <= _USB_FIELDS
     flags, meal, status = _usb_markers(record) if is_usb else _serial_marks(record)
     time, clock = stamp(record, 9 if is_usb else 12)
-    value, trouble = _value(record, name, usual_unit, flags)
+    value, trouble = _value(record, name, usual_unit, flags, message.limits_mg_dl)
     method = _METHODS.get(record.component(5, 2))
     return Observation(
         kind=kind,
@@ -114,13 +116,30 @@ def _serial_marks(record: Record) -> _Marks:
 
 
 def _value(
-    record: Record, name: Name, usual_unit: Unit, flags: frozenset[Comparator]
+    record: Record,
+    name: Name,
+    usual_unit: Unit,
+    flags: frozenset[Comparator],
+    limits_mg_dl: tuple[Decimal, Decimal] | None,
 ) -> tuple[Value, frozenset[Status]]:
     unit = UNITS.get(record.component(5, 1).casefold())
     found = number(record.field(4), flags)
     if found is not None and unit in (Unit.MMOL_PER_L, usual_unit):
-        return Value(name, unit, found[0], comparator=found[1]), frozenset()
+        shown, bound = found
+        if bound is None:
+            return Value(name, unit, shown), frozenset()
+        if record.field(4)[0] not in _BOUNDS:
+            shown = _limit(shown, bound, limits_mg_dl if unit is Unit.MG_PER_DL else None)
+        return Value(name, unit, shown, comparator=bound), frozenset({_OUT_OF_RANGE[bound][1]})
     absent, why = (Absent.ERROR, Status.UNEXPECTED_FORMAT)
     if not record.field(4) and len(flags) == 1:
         absent, why = _OUT_OF_RANGE[next(iter(flags))]
     return Value(name, usual_unit, absent=absent), frozenset({why})
+
+
+def _limit(shown: Decimal, bound: Comparator, limits: tuple[Decimal, Decimal] | None) -> Decimal:
+    """The end of the range that the number shown lies beyond; where the header tells none, one step back from it."""
+    step = Decimal(1).scaleb(int(shown.as_tuple().exponent))
+    if bound is Comparator.ABOVE:
+        return limits[1] if limits and shown >= limits[1] else shown - step
+    return limits[0] if limits and shown <= limits[0] else shown + step

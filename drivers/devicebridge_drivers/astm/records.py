@@ -9,7 +9,7 @@ from typing import Self
 
 RECORD_MAX_BYTES = 4_096  # a longer one is an image or a chromatogram; what is read stands in its beginning
 WORD_MAX_CHARS = 64  # no instrument's name, serial number or version is longer
-_TIME = re.compile(r"\d{12}(\d\d)?")
+_TIME = re.compile(r"(\d{12}(?:\d\d)?)(?:[+-]\d{4})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,11 @@ def word(text: str, limit: int = WORD_MAX_CHARS) -> str | None:
 
 
 def time_of(text: str) -> datetime | None:
-    """YYYYMMDDHHMM or YYYYMMDDHHMMSS; None where it is no such time."""
-    if not (text.isascii() and _TIME.fullmatch(text)):
+    """YYYYMMDDHHMM or YYYYMMDDHHMMSS, local, with or without its distance from UTC (+HHMM); None for all else."""
+    found = _TIME.fullmatch(text) if text.isascii() else None
+    if found is None:
         return None
     try:
-        return datetime.strptime(text.ljust(14, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007 - a device's clock knows no zone
+        return datetime.strptime(found[1].ljust(14, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007 - a device's clock knows no zone
     except ValueError:
         return None

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from zlib import crc32
 
 from devicebridge.sdk import Absent, Comparator, Context, Kind, Name, Observation, Origin, Status, Unit, Value
 
@@ -61,6 +62,7 @@ _SPECIMENS = {"urine": Context.URINE, "plasma": Context.PLASMA, "blood": Context
 _AFINION_SPECIMENS = {"C": Context.CAPILLARY_WHOLE_BLOOD, "V": Context.VENOUS_WHOLE_BLOOD}  # O-16.2
 
 _METERS = ("bayer", "contour")
+_LIMITS = re.compile(r"V=(\d\d)(\d{3})", re.ASCII)  # H-6 (glucometerutils, support/contourusb.py)
 _KNOWN_SENDERS = ("afinion", "dca vantage", *_METERS)  # whose H-5 is name ^ version ^ serial number
 
 
@@ -88,20 +90,32 @@ class Message:
     processing: frozenset[Status] = frozenset()
     action: frozenset[Status] = frozenset()
     specimen: frozenset[Context] = frozenset()
+    limits_mg_dl: tuple[Decimal, Decimal] | None = None
+    """A meter's lowest and highest reading."""
+    trail: int = 0
+    """The CRC-32 of the records from the header on."""
 
     def after(self, record: Record) -> Message:
         """The context of what follows this record."""
         match record.type:
             case "H":
                 found = _PROCESSING.get(record.field(12))
-                return Message(record.delimiters, header(record), frozenset({found} if found else ()))
+                processing = frozenset({found} if found else ())
+                limits = _limits_mg_dl(record)
+                return Message(
+                    record.delimiters, header(record), processing, limits_mg_dl=limits, trail=crc32(record.raw)
+                )
+            case "L":
+                return Message(self.delimiters)
+        return replace(self._within(record), trail=crc32(record.raw, self.trail))
+
+    def _within(self, record: Record) -> Message:
+        match record.type:
             case "P":
                 return replace(self, action=frozenset(), specimen=frozenset())
             case "O":
                 action = frozenset(_ACTIONS[code] for code in record.repeats(12) if code in _ACTIONS)
                 return replace(self, action=action, specimen=_specimen(record, self.header))
-            case "L":
-                return Message(self.delimiters)
             case _:
                 return self
 
@@ -123,14 +137,23 @@ def header(record: Record) -> Header:
     return Header(name, firmware, serial, time_of(record.field(14)))
 
 
+def _limits_mg_dl(record: Record) -> tuple[Decimal, Decimal] | None:
+    settings = record.field(6).split(record.delimiters.component)
+    found = next(filter(None, map(_LIMITS.fullmatch, settings)), None)
+    return (Decimal(found[1]), Decimal(found[2])) if found else None
+
+
 def analyte_code(record: Record) -> str:
     """R-3: its first part where that is a name, else the instrument's own code from the fourth part on.
 
-    Readers of urine strips put a number, and some a LOINC code, before their own.
+    Readers of urine strips put a number, and some a LOINC code, before their own; a GeneXpert puts behind it the part
+    of the test, as a probe, and what of that is given, as Ct (parts 7 and 8).
     """
     first = record.component(3, 1)
     own = next((code for place in (4, 5, 6) if (code := record.component(3, place))), "")
-    return first if any(map(str.isalpha, first)) or not own else own
+    if any(map(str.isalpha, first)) or not own:
+        return first
+    return " ".join(filter(None, (own, record.component(3, 7), record.component(3, 8))))
 
 
 def laboratory(record: Record, message: Message) -> Observation:
@@ -143,6 +166,7 @@ def laboratory(record: Record, message: Message) -> Observation:
         values=(value,),
         raw=record.raw,
         device_time=time,
+        record=None if time else _key(message),
         origin=Origin.STORED if _PREVIOUSLY_SENT in record.repeats(9) else Origin.LIVE,
         status=status | clock | message.status | unusual(record),
         context=message.specimen,
@@ -154,6 +178,15 @@ def stamp(record: Record, *places: int) -> tuple[datetime | None, frozenset[Stat
     text = next((found for place in places if (found := record.field(place))), "")
     time = time_of(text)
     return time, frozenset({Status.CLOCK_UNSET} if text and time is None else ())
+
+
+def _key(message: Message) -> str | None:
+    """Of a result without a time, so that a message sent again says the same: all records from the header to it.
+
+    The header's time must be among them: else equal results of two people would look like one sent twice. It is no
+    time of the result, nor is that of the order: both may be hours away from it.
+    """
+    return f"{message.trail:08x}" if message.header.time else None
 
 
 def unusual(record: Record) -> frozenset[Status]:
@@ -191,7 +224,7 @@ def _value(record: Record, code: str | None) -> tuple[Value, frozenset[Status]]:
         return replace(shell, absent=None, value=found[0], comparator=found[1]), frozenset(status)
     if is_hba1c:
         return _word(shell, text, status)
-    return _coded(shell, text, unit_text if found else "", bounds, status)
+    return _coded(shell, text, unit_text if any(map(str.isdigit, text)) else "", bounds, status)
 
 
 def _word(shell: Value, text: str, status: set[Status]) -> tuple[Value, frozenset[Status]]:
@@ -203,7 +236,8 @@ def _word(shell: Value, text: str, status: set[Status]) -> tuple[Value, frozense
 def _coded(
     shell: Value, text: str, unit_text: str, bounds: frozenset[Comparator], status: set[Status]
 ) -> tuple[Value, frozenset[Status]]:
-    """A result in words, or a number in a unit that UCUM does not know, which then stays with it."""
+    """A result in words; or in digits, with which their unit stays: a number in a unit that UCUM does not know, or
+    something like one (`<=5`, `5,4`)."""
     bound = "".join(bounds) if bounds and text[:1] not in _COMPARATORS else ""
     coded = f"{bound}{text} {unit_text}".strip()
     if len(coded) > CODED_MAX_CHARS or not coded.isprintable():
@@ -212,9 +246,9 @@ def _coded(
 
 
 def _result_text(record: Record) -> str:
-    """R-4; where only its first component is filled, that; several stay as they were sent."""
-    first = record.component(4, 1)
-    return first if first and record.components(4) == 1 else record.field(4)
+    """R-4; where only one of its components is filled, that (a GeneXpert's `^25.5`); several stay as they were sent."""
+    text = record.field(4)
+    return record.plain(text.replace(record.delimiters.component, "")) if record.components(4) == 1 else text
 
 
 def _missing(text: str) -> Absent | None:

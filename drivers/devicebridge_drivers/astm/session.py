@@ -4,14 +4,16 @@ The acknowledgement of the frame that completes a result is held until `emit` ha
 most: the sender waits 15 s. Where the disk does not take the result in that time the frame is refused (NAK), and the
 sender repeats it, up to six times. Then it ends the transfer and keeps the result, to send it again later: nothing
 was acknowledged that is not on disk. Nor is anything acknowledged later than that: such a reply would be taken for
-the answer to another frame. A result that is sent again is known by its time and value.
+the answer to another frame. A result that is sent again is known by its time and value, or, where it has no time, by
+its message and the time in that one's header; without either it counts twice.
 
 A frame with a wrong sum, one out of order, and what looks like the ruins of one are refused as well; the last frame
 once more (our ACK was lost) is acknowledged again. What comes without ENQ before it is left alone: of a transfer that
 was under way before we listened, the records that say "control" may have been missed. The sender begins anew.
 
-A meter of the Contour family sends its memory, oldest record first, and keeps it whatever is acknowledged. Its frames
-are acknowledged at once, and what is new among its records is stored when the last of them (L) has come.
+A meter of the Contour family sends its memory and keeps it whatever is acknowledged. Its frames are acknowledged at
+once, and what is new among its records is stored when the last of them (L) has come. Those with USB send the oldest
+record first; of those with a serial cable no source tells, so that both orders are taken.
 
 Nothing but ACK and NAK is ever sent, unless the option `ask_meter` is on.
 """
@@ -34,7 +36,7 @@ from devicebridge.sdk import (
     Outlet,
     Why,
 )
-from devicebridge.sdk.memory import Download
+from devicebridge.sdk.memory import send_whole
 
 from .codec import Codec, Data, LinkControl
 from .framing import BYTES, Control
@@ -43,7 +45,7 @@ from .results import Header
 
 STORE_WITHIN_S = 10.0  # less than REPLY_WITHIN_S, by what the frame's own way and our reply's may take
 ASK_EVERY_S = 15.0  # as long as a sender waits for a reply
-MEMORY_MAX_RECORDS = 4_096  # twice what the largest of these meters holds; of more, the newest
+MEMORY_MAX_RECORDS = 4_096  # twice what the largest of these meters holds; of more, the last
 _FRAME_MIN_BYTES = 7  # STX, number, ETX, sum, CR, LF
 
 
@@ -181,10 +183,7 @@ class _Host:
         if meter is None or "L" not in frame.records:
             return
         key = meter.serial or meter.instrument or "meter"
-        download = await Download.begin(self._outlet, key, meter.time, self._options)
-        while self._memory and download.take(self._memory.pop()):
-            pass
-        await download.finish()
+        await send_whole(self._outlet, key, tuple(self._memory), meter.time, self._options)
         self._meter, self._asks = None, False
 
     def _end(self) -> None:

@@ -1,7 +1,7 @@
 """One session with an oximeter of five-byte packets: one reading for each finger, nothing sent.
 
 The packets go through the rule of `devicebridge.sdk.steady`; a search for the pulse is not steady. The seconds are
-counted in packets, which have no time of their own.
+counted in packets, which have no time of their own; a stream that has stopped ends the finger.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from devicebridge.sdk import ByteLink, InProgress, Noise, Outlet
-from devicebridge.sdk.steady import Act, SteadyOptions
+from devicebridge.sdk.steady import Act, SteadyOptions, read_while_on
 
 from .codec import codec
 
@@ -25,7 +25,7 @@ async def session(link: ByteLink, outlet: Outlet, options: BciOptions) -> None:
     """Reads until the link ends."""
     packets, act = codec(), Act(options)
     while True:
-        for item in packets.feed(await link.read()):
+        for item in packets.feed(await read_while_on(link, act, options.packets_per_s)):
             if isinstance(item, Noise):
                 outlet.note(item)
                 act.disturbed()

@@ -20,6 +20,7 @@ from .frames import Live, Measurement, Model
 from .packages import command
 
 QUIET_S = 1.0  # sixty packages late
+SHORT_QUIET_S = 2.5  # more than one short frame late, where no waves are sent between them
 LIVE_PER_S = 60
 HEARTBEAT_PACKAGES = 5 * LIVE_PER_S  # V7.0 wants one every five seconds
 
@@ -33,10 +34,10 @@ class Cms50Options(SteadyOptions):
 async def session(link: ByteLink, outlet: Outlet, options: Cms50Options) -> None:
     """Reads until the link ends."""
     frames, act, model = codec(), Act(options), ""
-    packages = 0
+    packages, quiet_s = 0, QUIET_S
     await link.write(_QUERY_MODEL + _START_LIVE)
     while True:
-        for item in frames.feed(await _read(link, act)):
+        for item in frames.feed(await _read(link, act, quiet_s)):
             if isinstance(item, Noise):
                 outlet.note(item)
                 act.disturbed()
@@ -45,16 +46,17 @@ async def session(link: ByteLink, outlet: Outlet, options: Cms50Options) -> None
             elif isinstance(item, Live | Measurement):
                 await _report(outlet, act, item, LIVE_PER_S if isinstance(item, Live) else 1)
                 packages += isinstance(item, Live)
+                quiet_s = QUIET_S if isinstance(item, Live) else SHORT_QUIET_S
         if packages >= HEARTBEAT_PACKAGES:
             packages = 0
             await link.write(_HEARTBEAT)
 
 
-async def _read(link: ByteLink, act: Act) -> bytes:
+async def _read(link: ByteLink, act: Act, quiet_s: float) -> bytes:
     """What arrives; asks again as long as nothing does."""
     while True:
         try:
-            async with asyncio.timeout(QUIET_S):
+            async with asyncio.timeout(quiet_s):
                 return await link.read()
         except TimeoutError:
             act.ended()

@@ -2,8 +2,9 @@ r"""Abbott's text protocols: what a meter says in lines, and its whole memory as
 
 Host: `mem` (Lite), or `$colq`, `$xmem` and the like with CR LF (Optium, Precision Xtra). A memory is CR LF, serial
 number, version, present time, number of records, the records, `0x` with the 16-bit sum of all characters before it,
-from the first CR LF on, and `END`; or `Log Empty END`. Nothing of a memory whose sum is wrong is believed. A record
-that comes alone has no sum. Sources: those of the manifest; Alexander Schrijver, flupzor.nl/protocol.html.
+from the first CR LF on, and `END`; or `Log Empty END`. Nothing of a memory whose sum is wrong is believed; where it is
+right, a row that cannot be read is a record without a value. A record that comes alone has no sum. Sources: those of
+the manifest; Alexander Schrijver, flupzor.nl/protocol.html.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime
 from devicebridge.sdk import Frame, Noise, Observation, Why
 from devicebridge.sdk.framer import Framer
 
-from .records import DAY, MONTHS, RECORD, moment, observation
+from .records import DAY, MONTHS, RECORD, moment, observation, unreadable
 
 MEMORY_MAX_BYTES = 16_000  # 450 records of 32 characters (Precision Xtra), 400 of 33 (Lite), and the head
 LINE_MAX_BYTES = 64
@@ -153,8 +154,8 @@ def _whole(raw: bytes, head: list[str], body: str, end: re.Match[bytes]) -> Memo
         return Noise(raw, Why.CHECKSUM)
     rows = [row.strip() for row in body.splitlines() if row.strip()]
     count = int(rows[0]) if rows and rows[0].isdigit() else 0
-    records = [RECORD.fullmatch(row) for row in rows[1:]]
-    if (given and not rows) or count != len(records) or None in records:
+    is_sound = all(row.isascii() and row.isprintable() for row in rows) and (not rows or rows[0].isdigit())
+    if (given and not rows) or count != len(rows[1:]) or not is_sound:
         return Noise(raw, Why.BAD_FIELD)
     now = re.fullmatch(_NOW, head[2])
     return Memory(
@@ -163,9 +164,11 @@ def _whole(raw: bytes, head: list[str], body: str, end: re.Match[bytes]) -> Memo
         version=head[1].strip(),
         time=moment(now.groups()) if now else None,
         count=count,
-        group=tuple(_record(found) for found in records if found),
+        group=tuple(map(_record, rows[1:])),
     )
 
 
-def _record(found: re.Match[str]) -> Observation:
-    return observation(found, found[0].encode("latin-1"))
+def _record(row: str) -> Observation:
+    raw = row.encode("latin-1")
+    found = RECORD.fullmatch(row)
+    return observation(found, raw) if found else unreadable(row, raw)

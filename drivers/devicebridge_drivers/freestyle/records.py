@@ -21,6 +21,8 @@ MONTH = r"(?:(?:Jan|Feb|Mar|Apr|May|Aug|Sep|Oct|Nov|Dec) |June|July|Jun |Jul )"
 DAY = rf"({MONTH}) (\d\d) (\d{{4}}) (\d\d):(\d\d)"
 RECORD = re.compile(rf"(\d{{3}}|HI |LO )  {DAY} ([GK]|[0-9A-Fa-f]{{2}}) 0x([0-9A-Fa-f]{{2}})")
 
+_WHEN = re.compile(DAY)
+
 _CONTROL, _TIME_LOST = 0x01, 0x02
 _GLUCOSE_LIMITS = {Comparator.BELOW: Decimal(20), Comparator.ABOVE: Decimal(500)}
 _KETONE_LIMITS = {Comparator.ABOVE: Decimal("8.0")}
@@ -48,6 +50,19 @@ def observation(found: re.Match[str], raw: bytes) -> Observation:
         device_time=time,
         origin=Origin.STORED,
         status=frozenset(status),
+    )
+
+
+def unreadable(row: str, raw: bytes) -> Observation:
+    """A row of a memory that is no RECORD: something was measured then."""
+    found = _WHEN.search(row)
+    return Observation(
+        kind=Kind.GLUCOSE,
+        values=(Value(Name.GLUCOSE, Unit.MG_PER_DL, absent=Absent.ERROR),),
+        raw=raw,
+        device_time=moment(found.groups()) if found else None,
+        origin=Origin.STORED,
+        status=frozenset({Status.UNEXPECTED_FORMAT}),
     )
 
 

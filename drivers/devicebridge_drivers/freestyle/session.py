@@ -3,19 +3,19 @@
 Until a meter answers, the line is tried in turn with `$colq`, which Optium and Precision Xtra answer and then give
 their memory to `$xmem`, and with `mem`, the one command of the Lite, which gives all at once. While a Precision Xtra
 stays on the cable it is asked no more than `$colq`; a Lite, which has no lesser question, is read again every
-`reread_s`. A memory whose sum is wrong is asked for again; nothing is sent of it.
+`reread_s`. A memory whose sum is wrong is asked for again; nothing is sent of it. No source says in which order the
+records come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from devicebridge.sdk import ByteLink, DeviceClock, DeviceIdentity, Frame, MemoryOptions, Observation, Outlet
+from devicebridge.sdk import ByteLink, DeviceClock, DeviceIdentity, Frame, MemoryOptions, Outlet
 from devicebridge.sdk.interview import Interview
-from devicebridge.sdk.memory import Download
+from devicebridge.sdk.memory import send_whole
 
 from .codec import Line, Memory, codec
 
@@ -75,17 +75,7 @@ async def _send(memory: Memory, outlet: Outlet, options: FreestyleOptions, model
     outlet.note(identity)
     if memory.time:
         outlet.note(DeviceClock(memory.time))
-    download = await Download.begin(outlet, memory.serial, memory.time, options)
-    for record in _newest_first(memory.group):
-        if not download.take(record):
-            break
-    await download.finish()
-
-
-def _newest_first(records: Sequence[Observation]) -> Sequence[Observation]:
-    """No source says in which order they come: their times do."""
-    times = [record.device_time for record in records if record.device_time]
-    return records if not times or times[0] >= times[-1] else records[::-1]
+    await send_whole(outlet, memory.serial, memory.group, memory.time, options)
 
 
 def _information(frame: Frame) -> bool | None:

@@ -174,34 +174,44 @@ def _number(raw: bytes, link: int, message: bytes) -> Packet:
 
 
 def _record(raw: bytes, family: int, body: bytes) -> Observation | None:
-    """One glucose result; None where these are eight letters instead, as of a serial number."""
-    seconds = int.from_bytes(body[:4], "little")
+    """One glucose result, absent where a field is what it cannot be; None where these are letters, as of a serial
+    number."""
     is_old = family == ULTRAMINI
     mg_dl = int.from_bytes(body[4:] if is_old else body[4:6], "little")
     control, rest = (0, b"") if is_old else (body[6], body[7:])
-    if mg_dl > 0xFFFF or control > 1:
+    is_sound = mg_dl <= 0xFFFF and control <= 1
+    if not is_sound and _is_letters(body):
         return None
     meal = rest[0] if len(rest) == 3 else 0  # a record of Verio IQ; over Bluetooth the rest is zero
-    value, status = _value(mg_dl)
-    if control:
+    value, status = _value(mg_dl) if is_sound else (_FAILED, frozenset())
+    if control == 1:
         status |= {Status.CONTROL_SOLUTION}
-    if meal > max(_MEALS) or any(rest[1:] if len(rest) == 3 else rest):
+    if not is_sound or meal > max(_MEALS) or any(rest[1:] if len(rest) == 3 else rest):
         status |= {Status.UNEXPECTED_FORMAT}
     return Observation(
         kind=Kind.GLUCOSE,
         values=(value,),
         raw=raw,
-        device_time=time_of(family, seconds),
+        device_time=time_of(family, int.from_bytes(body[:4], "little")),
         origin=Origin.STORED,
         status=status,
         context=frozenset({_MEALS[meal]} if meal in _MEALS else ()),
     )
 
 
+def _is_letters(body: bytes) -> bool:
+    """Of one or of two bytes, ended by zeros."""
+    text = body[::2] if not any(body[1::2]) else body
+    return all(0x20 <= byte <= 0x7E for byte in text.rstrip(b"\0"))
+
+
+_FAILED = Value(Name.GLUCOSE, Unit.MG_PER_DL, absent=Absent.ERROR)
+
+
 def _value(mg_dl: int) -> tuple[Value, frozenset[Status]]:
     """UltraMini sends 0xFFFF for HI; none says how it sends LO, but none can show less than LOWEST_MG_DL."""
     if mg_dl == 0:
-        return Value(Name.GLUCOSE, Unit.MG_PER_DL, absent=Absent.ERROR), frozenset()
+        return _FAILED, frozenset()
     if mg_dl > HIGHEST_MG_DL:
         return _beyond(HIGHEST_MG_DL, Comparator.ABOVE), frozenset({Status.RESULT_ABOVE_RANGE})
     if mg_dl < LOWEST_MG_DL:

@@ -3,7 +3,8 @@
 Its line of each second goes through the rule of `devicebridge.sdk.steady`. Pulse search is not steady; low signal IQ,
 interference, ambient light and low perfusion do not stop a reading but stand on it if they were said while it held
 still. What it shows with the sensor off the patient are leftovers, and no values. A line with the stamp of the line
-before it is a repeat, not another second.
+before it is a repeat, not another second. Lines that stop, or whose stamps jump, end the sensor's time on a patient:
+who comes next is not known.
 
 Trend lines are its recording, which may be of anybody and is no spot check: they make no reading. Nothing is sent; the
 port has no commands.
@@ -11,12 +12,15 @@ port has no commands.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from devicebridge.sdk import Battery, ByteLink, DeviceClock, DeviceIdentity, InProgress, Noise, Outlet, Status
-from devicebridge.sdk.steady import Act, SteadyOptions
+from devicebridge.sdk.steady import Act, SteadyOptions, read_while_on
 
 from .codec import Line, codec
 
 _LINES_PER_S = 1
+_JUMP = timedelta(seconds=3)  # a line or two may be lost
 
 
 class MasimoOptions(SteadyOptions):
@@ -28,11 +32,13 @@ async def session(link: ByteLink, outlet: Outlet, options: MasimoOptions) -> Non
     lines, act = codec(), Act(options)
     before: Line | None = None
     while True:
-        for item in lines.feed(await link.read()):
+        for item in lines.feed(await read_while_on(link, act, _LINES_PER_S)):
             if isinstance(item, Noise):
                 outlet.note(item)
                 act.disturbed()
             elif isinstance(item, Line) and not item.is_trend and not _repeats(item, before):
+                if _jumps(item, before):
+                    act.ended()
                 _note_facts(outlet, item, before)
                 before = item
                 await _report(outlet, act, item)
@@ -50,6 +56,12 @@ async def _report(outlet: Outlet, act: Act, line: Line) -> None:
 
 def _repeats(line: Line, before: Line | None) -> bool:
     return before is not None and line.time is not None and line.time == before.time
+
+
+def _jumps(line: Line, before: Line | None) -> bool:
+    if before is None or line.time is None or before.time is None:
+        return False
+    return not timedelta(0) <= line.time - before.time <= _JUMP
 
 
 def _note_facts(outlet: Outlet, line: Line, before: Line | None) -> None:

@@ -1,7 +1,7 @@
 """One session with a Nonin oximeter: the stream of a measurement becomes one reading.
 
 The streaming formats go by the rule of `devicebridge.sdk.steady`: a value counts while the sensor is on the finger, in
-track and free of artifact.
+track and free of artifact; a stream that has stopped ends the finger.
 
 Format 13 sends finished measurements, each of which is a reading. Its description (6470-000-01, pp. 6-7) has the
 oximeter send and forget: there is no acknowledgement, and the receivers of MediPi and OpenTele send none either.
@@ -25,7 +25,7 @@ from devicebridge.sdk import (
     Outlet,
     Status,
 )
-from devicebridge.sdk.steady import Act, SteadyOptions
+from devicebridge.sdk.steady import Act, SteadyOptions, read_while_on
 
 from .codec import Codec, DataFormat
 from .frames import Control, Sample, SpotCheck
@@ -59,9 +59,9 @@ async def session(link: ByteLink, outlet: Outlet, options: NoninOptions) -> None
     if options.read_clock:
         await link.write(_GET_TIME)
     codec, act = Codec(options.data_format), Act(options)
-    has_low_battery = False
+    has_low_battery, per_s = False, 1
     while True:
-        for item in codec.feed(await link.read()):
+        for item in codec.feed(await read_while_on(link, act, per_s)):
             if isinstance(item, Noise):
                 outlet.note(item)
                 act.disturbed()
@@ -69,14 +69,14 @@ async def session(link: ByteLink, outlet: Outlet, options: NoninOptions) -> None
             _note_facts(outlet, item)
             if item.group:
                 has_low_battery = _note_battery(outlet, item.group[0], has_low_battery)
-                await _report(outlet, act, item)
+                per_s = _PACKETS_PER_S if isinstance(item, Sample) else 1
+                await _report(outlet, act, item, per_s)
 
 
-async def _report(outlet: Outlet, act: Act, frame: Frame) -> None:
+async def _report(outlet: Outlet, act: Act, frame: Frame, per_s: int) -> None:
     if isinstance(frame, SpotCheck):
         await outlet.emit(*frame.group)
         return
-    per_s = _PACKETS_PER_S if isinstance(frame, Sample) else 1
     reading = act.next(frame.group[0], per_s)
     if isinstance(reading, InProgress):
         outlet.note(reading)

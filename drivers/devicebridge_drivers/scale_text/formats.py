@@ -4,6 +4,9 @@ Sources: Detecto 0044-0391-0M rev. A, p. 20 (solo) and 0044-M340-O1 rev. D, p. 4
 3300-0188-0M rev. L, p. 28, and Sartorius "PR 5220 Instrument Manual", EN-130 (SMA); Rice Lake 350-10 series manual, 4.1
 (its examples have one space more than its format, and older manuals a minus too many); Tanita SC-240 manual p. 24,
 SC-330 pp. 46-47, WB-3000 p. 10, HD-351BT pp. 4-5 (stones), BD-815U pp. 22-23 (grams, no checksum).
+
+Where there is no checksum a lost digit would be another weight: there the widths of the manuals' examples are asked
+for, and that weight, height and body-mass index, or gross, tare and net, go together.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from decimal import Decimal
 
 from devicebridge.sdk import Absent, Kind, Name, Observation, Status, Unit, Value, Why
 
-from .frames import UNITS, Line, Printed, Request, Streamed, beside_value, inches, number, weighed
+from .frames import UNITS, Line, Printed, Request, Streamed, agree, beside_value, inches, number, weighed
 
-_DETECTO = re.compile(r"([ \d]\d):(\d\d),(\d\d)/(\d\d)/(\d\d),([^,]*),([^,]*), *([-+]?[\d.]{1,7}) *(lb|kg) *")
-_METRIC_HEIGHT = re.compile(r"([\d.]{1,6}) *(cm|in)")
+_DETECTO = re.compile(r"([ \d]\d):(\d\d),(\d\d)/(\d\d)/(\d\d),([^,]*),([^,]*),( *-?\d{1,3}\.\d) *(lb|kg) *")
+_DETECTO_BMI = re.compile(r"\d{1,2}\.\d|[-. ]*")
+_DETECTO_ALONE = {"lb": 5, "kg": 4}  # characters of a weight that nothing confirms; many a patient has two digits of kg
+_METRIC_HEIGHT = re.compile(r"(\d{1,3}\.\d) *(cm|in)")
 _RICE_LAKE = re.compile(r"( *-?\d{1,6}(?:\.\d{1,3})?) (lb|kg) +(gross|net) *", re.IGNORECASE)
 _RICE_LAKE_FIELD = 9  # characters: a line that was joined in its midst has fewer, and another weight
 _PRINT = re.compile(r"(GROSS WEIGHT|TARE WEIGHT|NET WEIGHT|PATIENT HEIGHT|PATIENT BMI) +(\S+)(?: +(LB|KG|FT|CM|IN))? *")
@@ -29,7 +34,8 @@ LINE_START = re.compile(rb"\{0,|[ \d]\d:\d\d,\d\d/\d\d/\d\d,")
 """What begins a line of Tanita's or Detecto's, and nothing else."""
 _TANITA_START = b"{0,"
 _TANITA_WEIGHTS = {"Wk": Unit.KG, "Wp": Unit.POUND, "Ws": Unit.POUND, "Wg": Unit.GRAM}
-_TANITA_UNCHECKED = frozenset({"BD-815"})  # the one model whose manual shows no checksum
+_TANITA_UNCHECKED = "BD-815"  # the one model whose manual shows no checksum
+_TANITA_BABY = re.compile(r'\{0,16,~0,1,MO,"BD-815",Wg,\d{4,5}')  # below 1000 g: sooner a lost digit than a baby
 _TANITA_TIME = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)")
 _STONES = re.compile(r"(\d{1,2})\.(\d{2})\.(\d)")
 _POUNDS = 14
@@ -41,19 +47,19 @@ def detecto(text: str, raw: bytes) -> Printed | Why | None:
     if found is None:
         return None
     hour, minute, month, day, year, bmi, height, weight, unit = found.groups()
-    pounds_or_kilograms = number(weight)
-    if pounds_or_kilograms is None:
-        return Why.BAD_FIELD
     time = _time(f"20{year}", month, day, hour, minute)
     group = weighed(
         raw,
-        pounds_or_kilograms,
+        Decimal(weight.strip()),
         UNITS[unit],
         height=_detecto_height(height.strip()),
         bmi=bmi.strip(),
         status=frozenset() if time else frozenset({Status.CLOCK_UNSET}),
         device_time=time,
     )
+    is_alone = len(group) == len(group[0].values) == 1 and group[0].values[0].value is not None
+    if (is_alone and len(weight) < _DETECTO_ALONE[unit]) or not _DETECTO_BMI.fullmatch(bmi.strip()) or not agree(group):
+        return Why.BAD_FIELD
     return Printed(raw=raw, group=group)
 
 
@@ -73,16 +79,16 @@ def rice_lake_line(text: str, raw: bytes) -> Line | None:
 
 
 def rice_lake_print(lines: dict[str, Line]) -> tuple[Observation, ...]:
-    """The five lines together; nothing where the weight or its unit is not among them."""
+    """The five lines together; nothing where they contradict one another, or nothing confirms the weight."""
     raw = b"".join(line.raw for line in lines.values())
-    net, unit = _words(lines, "net weight")
-    weight, tare = number(net), number(_words(lines, "tare weight")[0])
+    unit = _words(lines, "net weight")[1]
+    gross, tare, weight = (number(_words(lines, f"{name} weight")[0]) for name in ("gross", "tare", "net"))
     if weight is None or unit not in ("LB", "KG") or tare is None:
         return ()
     text, height_unit = _words(lines, "patient height")
     read = inches(text) if height_unit == "FT" else number(text)
     height = beside_value(Name.HEIGHT, UNITS[height_unit.lower()], text, read) if height_unit else None
-    return weighed(
+    group = weighed(
         raw,
         weight,
         UNITS[unit.lower()],
@@ -90,6 +96,8 @@ def rice_lake_print(lines: dict[str, Line]) -> tuple[Observation, ...]:
         bmi=_words(lines, "patient bmi")[0],
         status=frozenset({Status.TARED} if tare else ()),
     )
+    is_sum = abs(gross - tare - weight) <= 1 if gross is not None else len(group) > 1  # then the height confirms it
+    return group if is_sum and agree(group) else ()
 
 
 def sma(text: str, raw: bytes) -> Streamed | Why | None:
@@ -127,8 +135,10 @@ def tanita(text: str, raw: bytes) -> Printed | Why | None:
         before = raw[: raw.rindex(b"CS")]
         if words[-2] != "CS" or f"{sum(before) & 0xFF:02X}" != fields["CS"].upper():
             return Why.CHECKSUM
-    elif model not in _TANITA_UNCHECKED:
+    elif model != _TANITA_UNCHECKED:
         return Why.INCOMPLETE
+    elif not _TANITA_BABY.fullmatch(text):
+        return Why.BAD_FIELD
     group = _tanita_group(fields, raw)
     return Printed(raw=raw, group=group, model=model, serial=fields.get("SN")) if group else Why.BAD_FIELD
 

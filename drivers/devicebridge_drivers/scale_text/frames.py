@@ -12,7 +12,10 @@ from devicebridge.sdk import Absent, Frame, Kind, Name, Observation, Status, Uni
 
 UNITS = {"lb": Unit.POUND, "kg": Unit.KG, "ft": Unit.INCH, "in": Unit.INCH, "cm": Unit.CENTIMETRE}
 _INCHES = 12
-_FEET_AND_INCHES = re.compile(r"(\d)[-'](\d{1,2}(?:\.\d{1,2})?)(?:\"|'')?")
+_KG = {Unit.KG: Decimal(1), Unit.POUND: Decimal("0.45359237")}
+_METRES = {Unit.INCH: Decimal("0.0254"), Unit.CENTIMETRE: Decimal("0.01")}
+_BMI_TOLERANCE = Decimal("0.1")  # Detecto's own example is 8 % off; a lost digit changes a number by half, or more
+_FEET_AND_INCHES = re.compile(r"(\d)[-'](\d{2}\.\d)(?:\"|'')?")  # two digits: 5'1.1" may have been 5'01.1" or 5'11.1"
 _NUMBER = re.compile(r"[+-]?\d{1,5}(?:\.\d{1,3})?")
 
 
@@ -92,6 +95,18 @@ def weighed(
     if height is None:
         return (first,)
     return first, Observation(kind=Kind.HEIGHT, values=(height,), raw=raw, device_time=device_time, record=record)
+
+
+def agree(group: tuple[Observation, ...]) -> bool:
+    """Whether the body-mass index is that of the weight and the height, or neither was measured."""
+    values = {value.name: value for observation in group for value in observation.values}
+    weight, height, bmi = (values.get(name) for name in (Name.WEIGHT, Name.HEIGHT, Name.BMI))
+    if weight is None or weight.value is None or (height is None and bmi is None):
+        return True
+    if height is None or height.value is None or bmi is None or bmi.value is None:
+        return False
+    expected = weight.value * _KG[weight.unit] / (height.value * _METRES[height.unit]) ** 2
+    return abs(bmi.value - expected) <= expected * _BMI_TOLERANCE
 
 
 def beside_value(name: Name, unit: Unit, text: str, read: Decimal | None) -> Value | None:

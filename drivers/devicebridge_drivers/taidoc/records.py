@@ -90,12 +90,14 @@ def _likely(data: bytes) -> Measures | None:
     """What a record is whose model is not known, where only one thing is possible.
 
     Blood pressure with a mean between systolic and diastolic; glucose below 1024 with a strip code that is no diastolic
-    pressure and no ambient temperature, and flags that are no pulse rate but three.
+    pressure and no ambient temperature, and flags that are no pulse rate but three: with one of these it must be more
+    than a saturation can be.
     """
     systolic, mean, diastolic, pulse = data
     if 0 < diastolic < mean < systolic and mean >= 20 and pulse not in _PULSE_ERRORS:
         return Measures.BLOOD_PRESSURE
-    if data[1] < 4 and data[2] < 20 and not data[3] & 0x3F:
+    may_be_oximetry = 0 < (data[0] | data[1] << 8) <= 100 and data[3]
+    if data[1] < 4 and data[2] < 20 and not data[3] & 0x3F and not may_be_oximetry:
         return Measures.GLUCOSE
     return None
 

@@ -174,6 +174,11 @@ SIMULATOR = SerialSimulator(
             expect(_FIRST),
         ),
         "stale": _scenario("a result of earlier stands when the host connects", answering(resting(_FIRST, 6))),
+        "connected-late": _scenario(
+            "the cuff is inflated when the host connects",
+            answering([*measuring(_SECOND, _FIRST, CURVE[4:]), *resting(_FIRST)]),
+            expect(_FIRST),
+        ),
         "after-a-stale-one": _scenario(
             "a measurement after that of an earlier patient",
             answering([*resting(_FIRST), *measuring(_FIRST, _SECOND)]),

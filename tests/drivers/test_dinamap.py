@@ -160,6 +160,29 @@ def test_two_determinations() -> None:
     assert kept.events == [InProgress(), InProgress()]
 
 
+def test_an_old_determination_that_is_shown_again_is_not_new() -> None:
+    once = [["118", "80", "91", "64"]]
+    assert play(bp(50), BUSY, bp(70), bp(71)).numbers == once  # cancelled
+    unknown = "000000000"
+    failing = [bp(9999, unknown, state=0), bp(9999, unknown, state=3)]
+    assert play(bp(50), *failing, bp(80), bp(81)).numbers == [*once, ["error"] * 3]
+    assert play(NOTHING, *failing, bp(80)).numbers == [["error"] * 3]
+    assert play(bp(2207), bp(9999, unknown), bp(2210)).numbers == []
+
+
+def test_a_determination_that_began_and_ended_in_a_silence_is_not_lost() -> None:
+    both = [["118", "80", "91", "64"], ["142", "91", "110", "64"]]
+    assert play(bp(10), bp(11, "142091110"), bp(12, "142091110")).numbers == both
+    assert play(bp(10), BUSY, bp(29)).numbers == [both[0]] * 2  # the time went on to 50 before it went back
+
+
+def test_a_determination_with_the_numbers_of_before_is_new_after_a_reconnect() -> None:
+    memory: dict[str, str] = {}
+    assert play(bp(100), memory=memory).numbers == []
+    assert play(bp(5), bp(6), memory=memory).numbers == [["118", "80", "91", "64"]]
+    assert play(bp(7), memory=memory).numbers == []
+
+
 def test_a_failed_determination_has_no_numbers_and_is_told_once() -> None:
     failed = bp(2300, state=4)
     kept = play(bp(2207), BUSY, failed, failed, failed)
@@ -199,6 +222,15 @@ def test_a_finger_is_one_reading() -> None:
 
 def test_a_pulse_rate_of_the_cuff_is_not_the_oximeters() -> None:
     assert play(*[finger(97, "3072")] * 30).numbers == []
+
+
+def test_one_lost_rate_does_not_make_a_second_reading_of_a_finger() -> None:
+    lost = finger(97, "3064")
+    assert play(*[finger(97)] * 9, lost, *[finger(97)] * 30).numbers == [["97", "72"]]
+    refused = Now(NOTHING.bp, "1097508", "")
+    assert play(*[finger(97)] * 9, refused, *[finger(97)] * 30).numbers == [["97", "72"]]
+    off = Now(NOTHING.bp, "1-99508", "")
+    assert len(play(*[finger(97)] * 9, off, *[finger(91, "2104")] * 9).numbers) == 2
 
 
 def probe(state: int, counter: str, age_s: int = 1, tenths: str = "0986", mode: int = 0) -> Now:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from devicebridge.sdk import InProgress, Loss, Noise, Origin, Status, Why
+from devicebridge.sdk import InProgress, LinkLost, Loss, Noise, Origin, Status, Why
 from devicebridge.sdk.cuff import START_PAUSE_S, may_start
 from devicebridge_drivers.suntech import DRIVER
+from devicebridge_drivers.suntech.acts import Results
 from devicebridge_drivers.suntech.codec import Acknowledgement, Reply, Request, Result, codec
 from devicebridge_drivers.suntech.session import SunTechOptions
 from support.asked import Asked, Kept, run
@@ -118,6 +119,69 @@ def test_the_same_numbers_again_are_a_reading_if_anything_lies_between() -> None
     assert len(play((2, EMPTY), (2, ONE), (2, again)).numbers) == 2  # other test codes
     assert len(play((2, EMPTY), (2, ONE), (2, EMPTY), (2, ONE)).numbers) == 2
     assert len(play((2, EMPTY), (2, ONE), (90, ONE), (2, ONE)).numbers) == 1  # inflated for a leak test, say
+
+
+def test_what_is_measured_when_the_session_begins_is_live() -> None:
+    moments = [(120, EMPTY), (100, EMPTY), (80, EMPTY), *[(0, ONE)] * 5]
+    for memory in ({}, {"last": "aa"}):
+        kept = play(*moments, memory=memory)
+        assert [group[0].origin for group in kept.groups] == [Origin.LIVE]
+        assert play((2, ONE), memory=memory).numbers == []
+    late = [(120, ONE), (0, ONE), (0, TWO), (0, TWO), (0, TWO)]  # it takes the module a second
+    assert play(*late).numbers == [["142", "91", "110", "62"]]
+    assert play((18, ONE), *[(2, ONE)] * 5).numbers == []  # a hand on the cuff, of no account
+
+
+def results(last: Result, *, inflated_s: int, mmhg: int = 150) -> list[bool]:
+    """Of the looks after an inflation, with an equal result: whether it is new."""
+    acts = Results(None)
+    acts.next(last)
+    for second in range(inflated_s + 1):
+        acts.inflated(mmhg, second)
+    return [acts.next(last) is not None for _ in range(5)]
+
+
+def test_the_same_bytes_after_a_measurement_are_a_reading_and_after_less_are_none() -> None:
+    (one,) = codec().feed(ONE)
+    assert isinstance(one, Result)
+    assert results(one, inflated_s=30) == [False, False, True, False, False]
+    assert not any(results(one, inflated_s=12))  # stopped, and the result of before stays
+    assert not any(results(one, inflated_s=90, mmhg=60))  # less than the diastolic pressure: a tourniquet
+    (failed,) = codec().feed(result(0, 0, 0, 0, error=2))
+    assert isinstance(failed, Result)
+    assert sum(results(failed, inflated_s=30)) == 1
+
+
+def test_a_session_tells_how_long_the_cuff_was_inflated() -> None:
+    class Hurried(asyncio.SelectorEventLoop):
+        ahead_s = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.ahead_s
+
+    respond = module([(2, ONE), *[(150, ONE)] * 30, *[(2, ONE)] * 6])
+
+    def a_second_later(request: bytes) -> Iterable[bytes | None]:
+        loop.ahead_s += request == GET_PRESSURE
+        return respond(request)
+
+    loop, kept = Hurried(), Kept()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner, pytest.raises(LinkLost):
+        session = DRIVER.session(Asked(a_second_later), kept, SunTechOptions(poll_s=0, reply_timeout_s=30))
+        runner.run(asyncio.wait_for(session, 120))
+    assert kept.numbers == [["115", "74", "88", "85"]]
+
+
+def test_the_result_of_before_is_not_taken_for_that_of_a_measurement_that_has_just_ended() -> None:
+    (one,), (two,) = codec().feed(ONE), codec().feed(TWO)
+    assert isinstance(one, Result)
+    assert isinstance(two, Result)
+    acts = Results(one.data.hex())
+    acts.next(one)
+    acts.inflated(150, 0)
+    acts.inflated(90, 30)
+    found = [acts.next(said) for said in (one, one, two, two, two, two)]
+    assert [observation is not None for observation in found] == [False, False, True, False, False, False]
 
 
 def test_a_failure_is_a_reading_without_numbers() -> None:

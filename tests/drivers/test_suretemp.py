@@ -41,13 +41,14 @@ def decoded(data: bytes) -> Packet:
 
 
 def play(*records: bytes, memory: dict[str, str] | None = None) -> Kept:
-    """A session that is given these records, then loses its line."""
+    """A session that is given these records, an empty one being no answer, then loses its line."""
     waiting = [SERIAL, *records]
 
     def answer(request: bytes) -> Iterable[bytes | None]:
-        return [waiting.pop(0) if waiting else None]
+        piece = waiting.pop(0) if waiting else None
+        return [] if piece == b"" else [piece]
 
-    return run(DRIVER, Asked(answer), Kept(memory), poll_s=0)
+    return run(DRIVER, Asked(answer), Kept(memory), poll_s=0, reply_timeout_s=0.02)
 
 
 WELL, READY, PREDICT = record(0, -273.15, active=False), record(2), record(3)
@@ -124,11 +125,28 @@ def test_a_use_is_one_reading_however_long_its_result_stands() -> None:
     ]
 
 
-@pytest.mark.parametrize("between", [[WELL], [record(1)], [READY]])
-def test_the_next_reading_needs_the_probe_back(between: list[bytes]) -> None:
-    first, second = [PREDICT, record(6, 36.5)], [PREDICT, record(6, 38.5)]
-    assert play(*first, *between, *second).numbers == [["309.65"], ["311.65"]]
-    assert play(*first, *second).numbers == [["309.65"]]
+@pytest.mark.parametrize("between", [[WELL], [record(1)], [READY], [PREDICT], [record(4)]])
+def test_the_next_reading_needs_another_use(between: list[bytes]) -> None:
+    first, second = [PREDICT, record(6, 36.5)], record(6, 38.5)
+    assert play(*first, *between, second).numbers == [["309.65"], ["311.65"]]
+    assert play(*first, record(5), second).numbers == [["309.65"]]
+
+
+def test_the_next_patient_is_not_lost_in_a_short_silence() -> None:
+    first = [PREDICT, record(6, 36.5)]
+    assert play(*first, b"", b"", PREDICT, record(6, 38.5)).numbers == [["309.65"], ["311.65"]]
+    assert play(*first, b"", record(6, 38.5), record(6, 38.5)).numbers == [["309.65"], ["311.65"]]
+    assert play(*first, b"", record(6, 36.5), b"", record(7, 36.5), record(6, 36.5)).numbers == [["309.65"]]
+    assert play(*first, b"", record(6, 38.5, active=False)).numbers == [["309.65"]]
+
+
+@pytest.mark.parametrize("failure", [record(20, error=5), record(8, 44.0)])
+@pytest.mark.parametrize("between", [[], [PREDICT], [record(4)]])
+def test_a_final_temperature_after_a_failure_in_the_same_use_is_a_reading(failure: bytes, between: list[bytes]) -> None:
+    assert play(PREDICT, failure, *between, record(6, 36.5), failure, record(6, 36.6)).numbers == [
+        ["error"],
+        ["309.65"],
+    ]
 
 
 def test_monitor_mode_after_a_result_is_not_another() -> None:

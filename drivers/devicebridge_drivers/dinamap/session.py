@@ -119,14 +119,18 @@ class _Round:
             await self._temperature(temperature)
 
     async def _pressure(self, said: BloodPressure) -> None:
-        before, found = self._determinations.mark, self._determinations.next(said)
+        before, found = self._determinations.mark, self._determinations.next(said, _now_s())
         if isinstance(found, Observation) and said.state == "done":
             found = _with_rate(found, await self._monitor.try_to_ask(_READ_BP_RATE, Rate))
         await self._report(found)
         await self._remember(_BP_KEY, before, self._determinations.mark)
 
     async def _oximetry(self, said: Oximetry, rate: Rate | None) -> None:
-        await self._report(self._finger.next(_with_pulse(said, rate), self._per_s))
+        found = _with_pulse(said, rate)
+        if found is None:
+            self._finger.disturbed()
+        else:
+            await self._report(self._finger.next(found, self._per_s))
 
     async def _temperature(self, said: Temperature) -> None:
         before, found = self._temperatures.mark, self._temperatures.next(said)
@@ -171,9 +175,7 @@ class _Monitor:
 
     async def start(self) -> None:
         """Inflates the cuff. What the monitor answers is not public: anything will do."""
-        await self._interview.ask(
-            _START_BP, lambda frame: frame if isinstance(frame, Message) else None, self._timeout_s
-        )
+        await self._interview.ask(_START_BP, _any_message, self._timeout_s)
 
     def _answer_to(self, code: str) -> Callable[[Frame], Message | None]:
         """Every message but an echo, and an answer to something else that we ask for."""
@@ -193,6 +195,10 @@ def _any_message(frame: Frame) -> Message | None:
     return frame if isinstance(frame, Message) else None
 
 
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _with_rate(found: Observation, rate: Rate | None) -> Observation:
     """With the pulse rate, where the monitor took it from the cuff."""
     if rate is None or rate.source != "nibp" or rate.group[0].values[0].value is None:
@@ -200,10 +206,11 @@ def _with_rate(found: Observation, rate: Rate | None) -> Observation:
     return replace(found, values=found.values + rate.group[0].values, raw=found.raw + rate.raw)
 
 
-def _with_pulse(said: Oximetry, rate: Rate | None) -> Observation:
-    """SpO2 and the pulse rate, where the monitor took it from the oximeter."""
+def _with_pulse(said: Oximetry, rate: Rate | None) -> Observation | None:
+    """SpO2 and the pulse rate; None where there is SpO2, and the monitor does not say what rate goes with it."""
+    spo2 = said.group[0]
     if rate is not None and rate.source == "oximeter":
-        pulse, raw = rate.group[0].values[0], said.raw + rate.raw
-    else:
-        pulse, raw = Value(Name.PULSE_RATE, Unit.PER_MINUTE, absent=Absent.UNKNOWN), said.raw
-    return replace(said.group[0], values=(*said.group[0].values, pulse), raw=raw)
+        return replace(spo2, values=spo2.values + rate.group[0].values, raw=said.raw + rate.raw)
+    if spo2.values[0].value is not None:
+        return None
+    return replace(spo2, values=(*spo2.values, Value(Name.PULSE_RATE, Unit.PER_MINUTE, absent=Absent.UNKNOWN)))

@@ -1,11 +1,6 @@
 """One session with a SunTech module: each new result becomes one reading.
 
-The cuff pressure is asked for, and, while there is none in the cuff, the last result. A module keeps its last result
-and gives it without a number or a time, so a result is new when it differs from the one it gave before, in any of its
-bytes (eight of them are test codes), or when it gave none in between.
-
-What it gives first in a session is of earlier. If it is not what was read last, it was measured while nobody listened:
-then it is sent as stored, without a time, for a person to look at. The first time a module is met it is passed over.
+The cuff pressure is asked for, and, while there is none in the cuff, the last result: `acts` says whether it is new.
 
 The module measures when its host tells it to. This driver does so only with `start`, once when the session begins and
 never twice within five minutes.
@@ -15,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal, TypeVar
 
 from pydantic import ConfigDict, Field
@@ -24,15 +18,14 @@ from devicebridge.sdk import (
     ByteLink,
     Frame,
     InProgress,
-    Observation,
     Options,
-    Origin,
     Outlet,
     UnexpectedDevice,
 )
 from devicebridge.sdk.cuff import may_start
 from devicebridge.sdk.interview import Interview
 
+from .acts import Results
 from .codec import Acknowledgement, Reply, Result, Word, codec
 
 T = TypeVar("T", bound=Frame)
@@ -42,7 +35,6 @@ _GET_RESULT = bytes.fromhex("3a7903004a")
 _START = {"adult": bytes.fromhex("3a20a6"), "pediatric": bytes.fromhex("3a873f"), "neonate": bytes.fromhex("3a289e")}
 _ABORT = bytes.fromhex("3a7901004c")
 _KEY = "last"
-_EMPTY = "-"
 _INFLATED_MMHG = range(15, 400)  # more than an empty cuff has, and no more than there can be
 _UNDEFINED_MAX = 3
 _REFUSALS = frozenset({Reply.BUSY, Reply.ERROR, Reply.NOT_DEFINED, Reply.NOT_RECOGNISED, Reply.ASLEEP, Reply.TIMEOUT})
@@ -68,7 +60,7 @@ class SunTechOptions(Options):
 async def session(link: ByteLink, outlet: Outlet, options: SunTechOptions) -> None:
     """Asks until the link ends."""
     module = _Module(Interview(link, codec(), outlet), options.reply_timeout_s)
-    watch = _Watch(module, outlet, _Results(await outlet.recall(_KEY)))
+    watch = _Watch(module, outlet, Results(await outlet.recall(_KEY)))
     await watch.look()  # what stands there before anything is started
     deadline_s = await _start(module, outlet, options)
     while True:
@@ -91,7 +83,7 @@ async def _start(module: _Module, outlet: Outlet, options: SunTechOptions) -> fl
 class _Watch:
     """Looks at the cuff, and, where there is no pressure in it, at the result."""
 
-    def __init__(self, module: _Module, outlet: Outlet, results: _Results) -> None:
+    def __init__(self, module: _Module, outlet: Outlet, results: Results) -> None:
         self._module = module
         self._outlet = outlet
         self._results = results
@@ -103,6 +95,8 @@ class _Watch:
             was_inflated, self.is_inflated = self.is_inflated, pressure.value in _INFLATED_MMHG
             if self.is_inflated and not was_inflated:
                 self._outlet.note(InProgress())
+            if self.is_inflated:
+                self._results.inflated(pressure.value, asyncio.get_running_loop().time())
         if self.is_inflated:
             return
         result = await self._module.ask(_GET_RESULT, _result)
@@ -117,23 +111,6 @@ class _Watch:
         last = self._results.last
         if last is not None and last != before:
             await self._outlet.remember(_KEY, last)
-
-
-class _Results:
-    """Which results are new. last: the one given last, in this session or, when it begins, in an earlier one."""
-
-    def __init__(self, last: str | None) -> None:
-        self.last = last
-        self._is_first = True
-
-    def next(self, result: Result) -> Observation | None:
-        before, self.last = self.last, _EMPTY if result.is_empty else result.data.hex()
-        is_first, self._is_first = self._is_first, False
-        if self.last == before or result.is_empty:
-            return None
-        if not is_first:
-            return result.group[0]
-        return None if before is None else replace(result.group[0], origin=Origin.STORED)
 
 
 class _Module:

@@ -2,8 +2,9 @@
 
 The record is asked for again and again. A use begins when the probe is out and active, and is a reading when the
 module first says that it has concluded: final (6, 7), out of its range (8 to 11), or an error (20). Whatever it says
-then is nothing new until the probe has been back. A temperature that is already final when the session begins is a
-reading if the probe is still out and it is not the one read last.
+then is nothing new until it warms up or predicts again, except that a final temperature may follow a failure. What has
+already concluded when the session begins, when the probe was in its well a moment ago, or after a request without an
+answer, is a reading if the probe is out and it is not the one read last.
 
 Published in Cel with two decimals, as the core converts Kelvin. Hosts with a display round to tenths of either scale;
 the hundredth lets a chart in Fahrenheit round as they do (36.95 Cel is 98.5 [degF], but 37.0 is 98.6).
@@ -32,13 +33,13 @@ from devicebridge.sdk import (
 )
 from devicebridge.sdk.interview import Interview
 
-from .codec import CONCLUDED, Command, Packet, Record, SerialNumber, State, Type, codec
+from .codec import CONCLUDED, FINAL, Command, Packet, Record, SerialNumber, State, Type, codec
 
 _GET_SERIAL_NUMBER = bytes.fromhex("030210290001010000c0")  # p. 57
 _GET_RECORD = bytes.fromhex("030210941c0100003a")  # p. 63
 _KEY = "last"  # where the final temperature read last is remembered
 _REFUSALS_MAX = 3
-_BEGINNING = frozenset({State.NOT_READY, State.READY})  # the probe has been back and is out again
+_BEGINNING = frozenset({State.NOT_READY, State.READY, State.PREDICT, State.PREDICT_DISPLAY})  # of the next use
 
 
 class SureTempOptions(Options):
@@ -66,6 +67,7 @@ async def session(link: ByteLink, outlet: Outlet, options: SureTempOptions) -> N
             refusals = 0
             await _report(outlet, act, answer)
         elif answer is None:
+            act.missed()
             await interview.rest(timeout_s)  # so that a late answer is not taken for the next
         else:
             refusals += 1
@@ -87,7 +89,11 @@ class _State(Enum):
     UNKNOWN = auto()  # nothing heard yet
     IDLE = auto()  # the probe is in its well
     MEASURING = auto()
-    CONCLUDED = auto()  # read; the probe has not been back yet
+    CONCLUDED = auto()  # with a temperature: read; the probe has not been back yet
+    FAILED = auto()  # without one
+
+
+_OVER = (_State.CONCLUDED, _State.FAILED)
 
 
 class _Act:
@@ -97,27 +103,37 @@ class _Act:
         self._last = last
         self._state = _State.UNKNOWN
 
+    def missed(self) -> None:
+        """No answer: the probe may have been back and out again meanwhile."""
+        if self._state in _OVER:
+            self._state = _State.UNKNOWN
+
     def next(self, record: Record) -> Observation | InProgress | None:
         """The reading, when this record concludes a use; InProgress with the first record of a use."""
         was = self._state
         if record.state in CONCLUDED:
-            self._state = _State.CONCLUDED
-            is_new = was is _State.MEASURING or (
-                was is _State.UNKNOWN and record.is_active and _mark(record) != self._last
-            )
-            return record.group[0] if is_new else None
+            self._state = _State.CONCLUDED if record.state in FINAL or was is _State.CONCLUDED else _State.FAILED
+            return self._concluded(was, record)
         if not record.is_active or record.state is State.IDLE:
             self._state = _State.IDLE
             return None
-        if was is _State.CONCLUDED and record.state not in _BEGINNING:
+        if was in _OVER and record.state not in _BEGINNING:
             return None
         self._state = _State.MEASURING
         return None if was is _State.MEASURING else InProgress()
 
+    def _concluded(self, was: _State, record: Record) -> Observation | None:
+        is_unread = record.is_active and _mark(record) != self._last
+        may_be_new = was in (_State.UNKNOWN, _State.IDLE) or (was is _State.FAILED and record.state in FINAL)
+        if was is not _State.MEASURING and not (is_unread and may_be_new):
+            return None
+        self._last = _mark(record)
+        return record.group[0]
+
 
 def _mark(record: Record) -> str:
-    """State and the float's own bits: no two people's temperatures agree in all of them."""
-    return f"{record.state.value if record.state else '?'}/{record.data[:4].hex()}"
+    """State, however the probe is placed, and the float's own bits: no two people's temperatures agree in them all."""
+    return f"{record.state.value & ~1 if record.state else '?'}/{record.data[:4].hex()}"
 
 
 def _answer_to(command: Command) -> Callable[[Frame], Packet | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,29 +15,10 @@ from devicebridge_drivers.astm.link import FRAME_WITHIN_S, REFUSALS_MAX, REPLY_W
 from devicebridge_drivers.astm.session import ASK_EVERY_S, STORE_WITHIN_S, AstmOptions
 from devicebridge_simulators import astm as simulator
 from devicebridge_simulators.astm import ACK, CLOCK, ENQ, EOT, NAK, contour, dca, frame, frame_as_meter, frame_each
+from support.virtual_time import run
 
 HBA1C = frame_each(dca([("HbA1c", "7.2", "%")]))  # H P O R C L
 RESULT = 3  # the place of the result among them
-
-
-class _Selector(selectors.SelectSelector):
-    """Waits for nothing: the time it was to wait has passed at once."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits, and nobody for a time"
-        self.now += timeout
-        return super().select(0)
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._passing = _Selector()
-        super().__init__(self._passing)
-
-    def time(self) -> float:
-        return self._passing.now
 
 
 class Line:
@@ -107,7 +87,7 @@ Play = Callable[[Line, Kept], Awaitable[None]]
 def play(instrument: Play, kept: Kept | None = None, **options: Any) -> Kept:
     """Runs a session against the instrument, until that has ended and the link with it."""
 
-    async def run() -> Kept:
+    async def connected() -> Kept:
         line, outlet = Line(), kept or Kept()
         session = asyncio.ensure_future(DRIVER.session(line, outlet, AstmOptions.model_validate(options)))
         try:
@@ -120,8 +100,7 @@ def play(instrument: Play, kept: Kept | None = None, **options: Any) -> Kept:
             await asyncio.gather(session, return_exceptions=True)
         return outlet
 
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        return runner.run(run())
+    return run(connected())
 
 
 async def deliver(line: Line, frames: Iterable[bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
+import math
 import string
 
 import pytest
@@ -11,83 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devicebridge.commands.decode import decoded
-from devicebridge.sdk import Event, Frame, LinkLost, Loss, Noise, Observation, Scan, Why
+from devicebridge.sdk import Event, Frame, Noise, Scan, Why
 from devicebridge_drivers.barcode import DRIVER
 from devicebridge_drivers.barcode.codec import LXI_MAX_CHARS, TEXT_MAX_CHARS, Code, Codec
-from devicebridge_drivers.barcode.session import CODE_WITHIN_S, ENDS_WITHIN_S, BarcodeOptions
+from devicebridge_drivers.barcode.session import CODE_WITHIN_S, ENDS_WITHIN_S
 from devicebridge_simulators.barcode import CR, CR_LF, LF, SLIP, WRISTBAND, lxi, plain
+from support.cable import Heard, hear
 
 
-class _Selector(selectors.SelectSelector):
-    """Waits for nothing: the time it was to wait has passed at once."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits, and nobody for a time"
-        self.now += timeout
-        return super().select(0)
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._passing = _Selector()
-        super().__init__(self._passing)
-
-    def time(self) -> float:
-        return self._passing.now
-
-
-class Line:
-    """What the scanner sends: bytes, and pauses in seconds; then the line is lost."""
-
-    def __init__(self, *pieces: bytes | float) -> None:
-        self._pieces = list(pieces)
-        self._until_s: float | None = None
-
-    async def read(self) -> bytes:
-        loop = asyncio.get_running_loop()
-        while self._pieces and not isinstance(self._pieces[0], bytes):
-            if self._until_s is None:
-                self._until_s = loop.time() + self._pieces[0]
-            await asyncio.sleep(max(0.0, self._until_s - loop.time()))
-            self._pieces.pop(0)
-            self._until_s = None
-        if not self._pieces:
-            raise LinkLost(Loss.UNPLUGGED)
-        data = self._pieces.pop(0)
-        assert isinstance(data, bytes)
-        return data
-
-    async def write(self, data: bytes, /) -> None:
-        raise AssertionError("nothing is ever sent to a scanner")
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.events: list[tuple[float, Event]] = []
-
-    async def emit(self, *group: Observation) -> None:
-        raise AssertionError("a scan is no measurement")
-
-    async def recall(self, key: str, /) -> str | None:
-        return None
-
-    async def remember(self, key: str, value: str, /) -> None:
-        raise AssertionError("a scan is not remembered")
+class Kept(Heard):
+    noted_s = math.inf
 
     def note(self, event: Event, /) -> None:
-        self.events.append((asyncio.get_running_loop().time(), event))
+        super().note(event)
+        self.noted_s = asyncio.get_running_loop().time()
 
     @property
     def scans(self) -> list[str]:
-        return [event.text for _, event in self.events if isinstance(event, Scan)]
+        return [event.text for event in self.events if isinstance(event, Scan)]
 
 
 def play(*pieces: bytes | float) -> Kept:
-    kept = Kept()
-    with asyncio.Runner(loop_factory=_Loop) as runner, pytest.raises(LinkLost):
-        runner.run(DRIVER.session(Line(*pieces), kept, BarcodeOptions()))
+    kept = hear(DRIVER, pieces, Kept())
+    assert kept.groups == [], "a scan is no measurement"
+    assert kept.writes == [], "nothing is ever sent to a scanner"
     return kept
 
 
@@ -115,15 +62,15 @@ def test_the_lxis_frame() -> None:
 
 
 def test_a_code_that_ends_in_cr_alone_is_there_at_once() -> None:
-    ((at_s, event),) = play(plain(WRISTBAND, CR), 60.0).events
-    assert event == Scan(WRISTBAND)
-    assert at_s <= ENDS_WITHIN_S + 0.01
+    kept = play(plain(WRISTBAND, CR), 60.0)
+    assert kept.events == [Scan(WRISTBAND)]
+    assert kept.noted_s <= ENDS_WITHIN_S + 0.01
 
 
 def test_half_a_code_is_not_the_beginning_of_the_next() -> None:
     kept = play(b"MRN00", CODE_WITHIN_S + 0.1, plain(SLIP), 2.0)
     assert kept.scans == [SLIP]
-    assert kept.events[0][1] == Noise(b"MRN00", Why.INCOMPLETE)
+    assert kept.events[0] == Noise(b"MRN00", Why.INCOMPLETE)
 
 
 def test_f01_half_a_code_is_nothing_when_the_cable_is_pulled() -> None:

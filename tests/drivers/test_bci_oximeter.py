@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,64 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicebridge.sdk import Event, Frame, InProgress, LinkLost, Loss, Name, Noise, Observation, Parity, Status
+from devicebridge.sdk import Frame, InProgress, Name, Noise, Parity, Status
 from devicebridge_drivers.bci_oximeter import DRIVER
 from devicebridge_drivers.bci_oximeter.codec import Packet, codec
 from devicebridge_drivers.bci_oximeter.session import BciOptions
 from devicebridge_simulators.bci_oximeter import NO_FINGER, Moment, packet
-from support.virtual_time import run
+from support.cable import Heard, hear
 
 GOOD = Moment(97, 72)
 SECOND = 60
 
 
-class Wire:
-    """What the oximeter sends, piece by piece; a number is a silence of so many seconds. Then the line is lost."""
-
-    def __init__(self, pieces: Sequence[bytes | float]) -> None:
-        self._pieces = list(pieces)
-
-    async def read(self) -> bytes:
-        while self._pieces:
-            piece = self._pieces[0]
-            if isinstance(piece, bytes):
-                return self._pieces.pop(0)  # type: ignore[return-value]
-            await asyncio.sleep(piece)
-            self._pieces.pop(0)
-        raise LinkLost(Loss.UNPLUGGED)
-
-    async def write(self, data: bytes, /) -> None:
-        raise AssertionError("it takes no commands")
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.groups: list[tuple[Observation, ...]] = []
-        self.events: list[Event] = []
-
-    async def emit(self, *group: Observation) -> None:
-        self.groups.append(group)
-
-    async def recall(self, key: str, /) -> str | None:
-        raise AssertionError("it has no memory that is read")
-
-    async def remember(self, key: str, value: str, /) -> None:
-        raise AssertionError("it has no memory that is read")
-
-    def note(self, event: Event, /) -> None:
-        self.events.append(event)
-
-    @property
-    def read(self) -> list[tuple[int, ...]]:
-        return [tuple(int(v.value or -1) for v in group[0].values) for group in self.groups]
-
-
-def play(pieces: Sequence[bytes | float], **options: object) -> Kept:
+def play(pieces: Sequence[bytes | float], **options: object) -> Heard:
     """The last packet is held back until the next one proves it, so one more is sent."""
-    kept = Kept()
     options = {"packets_per_s": SECOND, "steady_s": 1, **options}
-    with pytest.raises(LinkLost):
-        run(DRIVER.session(Wire([*pieces, packet(Moment())]), kept, BciOptions.model_validate(options)))
+    kept = hear(DRIVER, [*pieces, packet(Moment())], Heard(), **options)
+    assert kept.writes == [], "it takes no commands"
     return kept
 
 
@@ -137,9 +94,9 @@ def test_f02_line_noise_makes_no_reading(seed: int) -> None:
 
 
 def test_a_steady_second_makes_a_reading_and_no_second_one() -> None:
-    assert play(packets([NO_FINGER, *[GOOD] * (SECOND - 1)])).read == []
-    assert play(packets([NO_FINGER, *[GOOD] * SECOND])).read == [(97, 72)]
-    assert play(packets([NO_FINGER, *[GOOD] * SECOND * 20])).read == [(97, 72)]
+    assert play(packets([NO_FINGER, *[GOOD] * (SECOND - 1)])).numbers == []
+    assert play(packets([NO_FINGER, *[GOOD] * SECOND])).numbers == [(97, 72)]
+    assert play(packets([NO_FINGER, *[GOOD] * SECOND * 20])).numbers == [(97, 72)]
 
 
 def test_five_seconds_at_a_hundred_packets_are_the_default() -> None:
@@ -149,19 +106,19 @@ def test_five_seconds_at_a_hundred_packets_are_the_default() -> None:
 @pytest.mark.parametrize("away", [NO_FINGER, Moment(), replace(GOOD, no_finger=True), replace(GOOD, no_signal=True)])
 def test_the_next_reading_needs_the_finger_gone_and_steady_again(away: Moment) -> None:
     other = Moment(91, 110)
-    assert play(packets([*[GOOD] * 90, away, *[other] * (SECOND - 1)])).read == [(97, 72)]
-    assert play(packets([*[GOOD] * 90, away, *[other] * SECOND])).read == [(97, 72), (91, 110)]
+    assert play(packets([*[GOOD] * 90, away, *[other] * (SECOND - 1)])).numbers == [(97, 72)]
+    assert play(packets([*[GOOD] * 90, away, *[other] * SECOND])).numbers == [(97, 72), (91, 110)]
 
 
 def test_a_search_starts_the_seconds_anew() -> None:
     lost = replace(GOOD, searching=True)
-    assert play(packets([*[GOOD] * 50, lost, *[GOOD] * (SECOND - 1)])).read == []
-    assert play(packets([*[GOOD] * 50, lost, *[GOOD] * SECOND])).read == [(97, 72)]
+    assert play(packets([*[GOOD] * 50, lost, *[GOOD] * (SECOND - 1)])).numbers == []
+    assert play(packets([*[GOOD] * 50, lost, *[GOOD] * SECOND])).numbers == [(97, 72)]
 
 
 def test_noise_starts_the_seconds_anew() -> None:
     kept = play([*packets([GOOD] * 50), b"\x00", *packets([GOOD] * (SECOND - 1))])
-    assert kept.read == []
+    assert kept.numbers == []
     assert any(isinstance(event, Noise) for event in kept.events)
 
 
@@ -170,18 +127,18 @@ OTHER = Moment(96, 76)
 
 def test_packets_that_stop_end_the_finger_so_that_two_patients_are_never_one_reading() -> None:
     hundreds = {"packets_per_s": 100, "steady_s": 5}
-    assert play([*packets([GOOD] * 490), 1.5, *packets([OTHER] * 12)], **hundreds).read == []
-    assert play([*packets([GOOD] * 490), 0.5, *packets([GOOD] * 12)], **hundreds).read == [(97, 72)]
+    assert play([*packets([GOOD] * 490), 1.5, *packets([OTHER] * 12)], **hundreds).numbers == []
+    assert play([*packets([GOOD] * 490), 0.5, *packets([GOOD] * 12)], **hundreds).numbers == [(97, 72)]
 
 
 def test_the_patient_after_packets_that_stopped_is_read() -> None:
-    assert play([*packets([GOOD] * 90), 1.5, *packets([OTHER] * SECOND)]).read == [(97, 72), (96, 76)]
+    assert play([*packets([GOOD] * 90), 1.5, *packets([OTHER] * SECOND)]).numbers == [(97, 72), (96, 76)]
 
 
 def test_a_flipped_bit_in_the_numbers_changes_nothing() -> None:
     steady = packets([GOOD] * SECOND)
     steady[30] = bytes((*steady[30][:4], 96))
-    assert play(steady).read == [(97, 72)]
+    assert play(steady).numbers == [(97, 72)]
 
 
 def test_a_falling_spo2_is_read_with_the_bit_that_says_so() -> None:

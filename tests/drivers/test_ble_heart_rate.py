@@ -24,7 +24,7 @@ from devicebridge_drivers.ble_heart_rate.codec import (
     Measurement,
 )
 from devicebridge_simulators.ble_heart_rate import SIMULATOR
-from support.radio import Kept, numbers, play
+from support.radio import Kept, numbers, play, whole
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
 SCENARIOS = SIMULATOR.scenarios
@@ -42,10 +42,7 @@ def test_vector_ids_are_unique() -> None:
 
 @given(st.sampled_from((*CHARACTERISTICS, "ffff")), st.binary(max_size=600))
 def test_one_item_a_value_and_never_an_exception(characteristic: str, data: bytes) -> None:
-    codec = Codec(characteristic)
-    (item,) = codec.feed(data)
-    assert item.raw == data
-    assert codec.close() == ()
+    item = whole(Codec(characteristic), data)
     assert characteristic == MEASUREMENT or isinstance(item, Noise) or item.group == ()
 
 
@@ -96,8 +93,7 @@ def test_locations(code: int, site: Context | None) -> None:
 
 
 def session(scenario: GattScenario | str, **options: object) -> tuple[Kept, Loss]:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    return play(DRIVER, SIMULATOR, SCENARIOS[scenario] if isinstance(scenario, str) else scenario, options)
+    return play(DRIVER, SIMULATOR, scenario, options)
 
 
 def test_a_wearing_gives_one_reading_with_its_site() -> None:

@@ -16,16 +16,12 @@ from hypothesis import strategies as st
 
 import devicebridge_drivers.ble_pulse_oximeter as driver
 from devicebridge import readings
-from devicebridge.clock import SystemClock
-from devicebridge.links.gatt import Radio
 from devicebridge.sdk import (
     Absent,
     Battery,
     DeviceClock,
     DeviceIdentity,
-    Event,
     InProgress,
-    LinkLost,
     Loss,
     Name,
     Noise,
@@ -53,6 +49,7 @@ from devicebridge_drivers.ble_pulse_oximeter.nonin import OXIMETRY, Oximetry
 from devicebridge_drivers.ble_pulse_oximeter.session import Oximeter, PulseOximeterOptions
 from devicebridge_simulators.ble_pulse_oximeter import CLOCK, SIMULATOR, STORED, VALIDATED, measure, memory
 from devicebridge_simulators.ble_pulse_oximeter import Oximetry as Shown
+from support.radio import Remembering, meet
 
 VECTORS = vectors.load(Path(driver.__file__).parent)
 
@@ -184,55 +181,15 @@ def test_nonin_fields() -> None:
 # --- The session -------------------------------------------------------------------------------------------------
 
 
-class Kept:
-    """An outlet that keeps all it is given, and remembers."""
-
-    def __init__(self) -> None:
-        self.observations: list[Observation] = []
-        self.events: list[Event] = []
-        self.memory: dict[str, str] = {}
-
-    async def emit(self, *group: Observation) -> None:
-        await asyncio.sleep(0)
-        self.observations += group
-
-    async def recall(self, key: str, /) -> str | None:
-        return self.memory.get(key)
-
-    async def remember(self, key: str, value: str, /) -> None:
-        self.memory[key] = value
-
-    def note(self, event: Event, /) -> None:
-        self.events.append(event)
-
+class Kept(Remembering):
     @property
     def spo2(self) -> list[Decimal | None]:
         return [o.values[0].value for o in self.observations]
 
 
-def play(scenario: GattScenario, kept: Kept | None = None, **options: Any) -> tuple[Kept, Loss]:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    from devicebridge.testing.radio import Ether
-
+def play(scenario: GattScenario, kept: Kept | None = None, **options: object) -> tuple[Kept, Loss]:
     outlet = kept or Kept()
-
-    async def run() -> Loss:
-        async with Ether(pace=0) as ether, ether.radio() as backend:
-            radio = Radio(backend, clock=SystemClock())
-            await radio.start()
-            oximeter = await ether.add(SIMULATOR, scenario)
-            spec = DRIVER.manifest.gatt
-            assert spec is not None
-            try:
-                async with asyncio.timeout(20), radio.opener(oximeter.address, spec).open() as link:
-                    await DRIVER.session(link, outlet, PulseOximeterOptions(**options))
-            except LinkLost as lost:
-                return lost.reason
-            finally:
-                await radio.stop()
-        raise AssertionError("a session ends with the link")
-
-    return outlet, asyncio.run(run())
+    return outlet, meet(DRIVER, SIMULATOR, scenario, outlet, options)
 
 
 def test_what_the_oximeter_says_of_itself_is_noted_and_the_finger_too() -> None:

@@ -42,7 +42,7 @@ from devicebridge_drivers.ble_thermometer.codec import (
     Progress,
 )
 from devicebridge_simulators.ble_thermometer import AND_SEND_ALL, CLOCK, SIMULATOR
-from support.radio import Kept, numbers, play
+from support.radio import Kept, numbers, play, whole
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
 SCENARIOS = SIMULATOR.scenarios
@@ -66,10 +66,7 @@ def test_vector_ids_are_unique() -> None:
 
 @given(st.sampled_from((*CHARACTERISTICS, "ffff")), st.binary(max_size=600))
 def test_one_item_a_value_and_never_an_exception(characteristic: str, data: bytes) -> None:
-    codec = Codec(characteristic)
-    (item,) = codec.feed(data)
-    assert item.raw == data
-    assert codec.close() == ()
+    item = whole(Codec(characteristic), data)
     assert characteristic == MEASUREMENT or isinstance(item, Noise) or item.group == ()
 
 
@@ -143,9 +140,7 @@ def test_a_biased_exponent_is_not_believed() -> None:
 
 
 def session(scenario: GattScenario | str, **options: object) -> tuple[Kept, Loss]:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    found = SCENARIOS[scenario] if isinstance(scenario, str) else scenario
-    return play(DRIVER, SIMULATOR, found, options)
+    return play(DRIVER, SIMULATOR, scenario, options)
 
 
 def test_what_the_thermometer_says_of_itself_is_noted() -> None:

@@ -42,7 +42,7 @@ from devicebridge_drivers.ble_weight_scale.codec import (
 from devicebridge_drivers.ble_weight_scale.measurements import Composition
 from devicebridge_drivers.ble_weight_scale.session import ScaleOptions
 from devicebridge_simulators.ble_weight_scale import CLOCK, SIMULATOR, replay
-from support.radio import Kept, numbers, play
+from support.radio import Kept, numbers, play, whole
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
 SCENARIOS = SIMULATOR.scenarios
@@ -66,10 +66,7 @@ def test_vector_ids_are_unique() -> None:
 
 @given(st.sampled_from((*CHARACTERISTICS, "ffff")), st.binary(max_size=600))
 def test_one_item_a_value_and_never_an_exception(characteristic: str, data: bytes) -> None:
-    codec = Codec(characteristic)
-    (item,) = codec.feed(data)
-    assert item.raw == data
-    assert codec.close() == ()
+    whole(Codec(characteristic), data)
 
 
 @given(st.sampled_from((MEASUREMENT, COMPOSITION)), st.binary(min_size=3, max_size=32))
@@ -163,9 +160,7 @@ def test_two_packets_are_one_composition() -> None:
 
 
 def session(scenario: GattScenario | str, **options: object) -> tuple[Kept, Loss]:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    found = SCENARIOS[scenario] if isinstance(scenario, str) else scenario
-    return play(DRIVER, SIMULATOR, found, options or None)
+    return play(DRIVER, SIMULATOR, scenario, options or None)
 
 
 def test_what_the_scale_says_of_itself_is_noted() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,14 +12,10 @@ from hypothesis import strategies as st
 
 from devicebridge.sdk import (
     DeviceIdentity,
-    Event,
     Frame,
     InProgress,
-    LinkLost,
-    Loss,
     Name,
     Noise,
-    Observation,
     Origin,
     Status,
 )
@@ -28,7 +23,7 @@ from devicebridge_drivers.cms50 import DRIVER
 from devicebridge_drivers.cms50.codec import codec
 from devicebridge_drivers.cms50.frames import Command, Live, Measurement, Recording, Stored
 from devicebridge_drivers.cms50.packages import command
-from devicebridge_drivers.cms50.session import HEARTBEAT_PACKAGES, QUIET_S, Cms50Options
+from devicebridge_drivers.cms50.session import HEARTBEAT_PACKAGES, QUIET_S
 from devicebridge_simulators.cms50 import (
     NIGHT,
     NO_FINGER,
@@ -42,77 +37,15 @@ from devicebridge_simulators.cms50 import (
     short_measurement,
     short_wave,
 )
-from support.virtual_time import run
+from support.cable import Heard, Piece, hear
 
 GOOD = Moment(97, 72)
 HEARTBEAT = bytes.fromhex("7d81af808080808080")  # headrotor/art-sensors, spO2/stream_data.py
 
 
-class Wire:
-    """What the device sends, piece by piece; then the line is lost.
-
-    None is silence until it is asked again, a number one of so many seconds.
-    """
-
-    def __init__(self, pieces: Sequence[bytes | float | None]) -> None:
-        self._pieces = list(pieces)
-        self._asked = asyncio.Event()
-        self._silent_until_s = 0.0
-        self.written: list[bytes] = []
-
-    async def read(self) -> bytes:
-        if not self._pieces:
-            raise LinkLost(Loss.UNPLUGGED)
-        piece = self._pieces[0]
-        if isinstance(piece, float):
-            self._silent_until_s = self._silent_until_s or asyncio.get_running_loop().time() + piece
-            await asyncio.sleep(self._silent_until_s - asyncio.get_running_loop().time())
-            self._silent_until_s = 0.0
-            self._pieces[0] = b""
-        elif piece is None:
-            self._asked.clear()
-            await self._asked.wait()
-        return self._pieces.pop(0) or b""  # type: ignore[return-value]
-
-    async def write(self, data: bytes, /) -> None:
-        self.written.append(data)
-        if self._pieces and self._pieces[0] is None and len(self.written) > 1:
-            self._pieces.pop(0)
-            self._asked.set()
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.groups: list[tuple[Observation, ...]] = []
-        self.events: list[Event] = []
-
-    async def emit(self, *group: Observation) -> None:
-        self.groups.append(group)
-
-    async def recall(self, key: str, /) -> str | None:
-        raise AssertionError("its memory is not read")
-
-    async def remember(self, key: str, value: str, /) -> None:
-        raise AssertionError("its memory is not read")
-
-    def note(self, event: Event, /) -> None:
-        self.events.append(event)
-
-    @property
-    def read(self) -> list[tuple[int, ...]]:
-        return [tuple(int(v.value or -1) for v in group[0].values) for group in self.groups]
-
-
-async def _play(pieces: Sequence[bytes | float | None], options: dict[str, object]) -> tuple[Kept, Wire]:
-    kept, wire = Kept(), Wire(pieces)
-    with pytest.raises(LinkLost):
-        await DRIVER.session(wire, kept, Cms50Options.model_validate(options))
-    return kept, wire
-
-
-def play(pieces: Sequence[bytes | float | None], **options: object) -> tuple[Kept, Wire]:
+def play(pieces: Sequence[Piece], **options: object) -> Heard:
     """The last package is held back until the next one proves it, so one more is sent."""
-    return run(_play([*pieces, live(Moment())], {"steady_s": 1, **options}))
+    return hear(DRIVER, [*pieces, live(Moment())], Heard(), **{"steady_s": 1, **options})
 
 
 def lives(moments: Sequence[Moment]) -> list[bytes]:
@@ -203,74 +136,74 @@ def test_a_command_comes_back_as_it_was_said(code: int, data: list[int]) -> None
 
 @pytest.mark.parametrize("seed", range(3))
 def test_f02_line_noise_makes_no_reading(seed: int) -> None:
-    kept, _ = play([random.Random(seed).randbytes(60_000)])
+    kept = play([random.Random(seed).randbytes(60_000)])
     assert kept.groups == []
 
 
 def test_a_steady_second_makes_a_reading_and_no_second_one() -> None:
-    assert play(lives([NO_FINGER, *[GOOD] * (PER_S - 1)]))[0].read == []
-    assert play(lives([NO_FINGER, *[GOOD] * PER_S]))[0].read == [(97, 72)]
-    assert play(lives([NO_FINGER, *[GOOD] * PER_S * 20]))[0].read == [(97, 72)]
+    assert play(lives([NO_FINGER, *[GOOD] * (PER_S - 1)])).numbers == []
+    assert play(lives([NO_FINGER, *[GOOD] * PER_S])).numbers == [(97, 72)]
+    assert play(lives([NO_FINGER, *[GOOD] * PER_S * 20])).numbers == [(97, 72)]
 
 
 @pytest.mark.parametrize("away", [NO_FINGER, Moment(), replace(GOOD, probe_error=True), Moment(127, 255)])
 def test_the_next_reading_needs_the_finger_gone_and_steady_again(away: Moment) -> None:
     other = Moment(91, 110)
-    assert play(lives([*[GOOD] * 90, away, *[other] * (PER_S - 1)]))[0].read == [(97, 72)]
-    assert play(lives([*[GOOD] * 90, away, *[other] * PER_S]))[0].read == [(97, 72), (91, 110)]
+    assert play(lives([*[GOOD] * 90, away, *[other] * (PER_S - 1)])).numbers == [(97, 72)]
+    assert play(lives([*[GOOD] * 90, away, *[other] * PER_S])).numbers == [(97, 72), (91, 110)]
 
 
 def test_a_search_starts_the_second_anew() -> None:
     lost = replace(GOOD, searching=True)
-    assert play(lives([*[GOOD] * 50, lost, *[GOOD] * (PER_S - 1)]))[0].read == []
-    assert play(lives([*[GOOD] * 50, lost, *[GOOD] * PER_S]))[0].read == [(97, 72)]
+    assert play(lives([*[GOOD] * 50, lost, *[GOOD] * (PER_S - 1)])).numbers == []
+    assert play(lives([*[GOOD] * 50, lost, *[GOOD] * PER_S])).numbers == [(97, 72)]
 
 
 def test_a_flipped_bit_in_the_numbers_changes_nothing() -> None:
     steady = lives([GOOD] * PER_S)
     steady[30] = live(Moment(96, 72))
-    assert play(steady)[0].read == [(97, 72)]
+    assert play(steady).numbers == [(97, 72)]
 
 
 def test_short_frames_are_seconds() -> None:
-    assert play([short_measurement(97, 140)] * 4, steady_s=5)[0].read == []
-    assert play([short_measurement(97, 140)] * 5, steady_s=5)[0].read == [(97, 140)]
+    assert play([short_measurement(97, 140)] * 4, steady_s=5).numbers == []
+    assert play([short_measurement(97, 140)] * 5, steady_s=5).numbers == [(97, 140)]
 
 
 @pytest.mark.parametrize("late_s", [1.02, 2.0])
 def test_short_frames_a_little_more_than_a_second_apart_are_read(late_s: float) -> None:
     sent = [piece for _ in range(6) for piece in (short_measurement(97, 140), late_s)]
-    kept, wire = play(sent, steady_s=5)
-    assert kept.read == [(97, 140)]
-    assert wire.written == [QUERY_MODEL + START_LIVE]
+    kept = play(sent, steady_s=5)
+    assert kept.numbers == [(97, 140)]
+    assert kept.writes == [QUERY_MODEL + START_LIVE]
 
 
 def test_short_frames_that_stop_end_the_finger() -> None:
     one, other = [short_measurement(97, 72)] * 4, [short_measurement(96, 76)] * 5
-    assert play([*one, 3.0, *other[:4]], steady_s=5)[0].read == []
-    assert play([*one, *one, 3.0, *other], steady_s=5)[0].read == [(97, 72), (96, 76)]
+    assert play([*one, 3.0, *other[:4]], steady_s=5).numbers == []
+    assert play([*one, *one, 3.0, *other], steady_s=5).numbers == [(97, 72), (96, 76)]
 
 
 def test_a_stream_that_stops_is_asked_for_again_and_ends_the_finger() -> None:
     """Whose finger is in it afterwards nobody knows: it is another reading."""
-    kept, wire = play([*lives([GOOD] * 50), None, *lives([GOOD] * (PER_S - 2))])
-    assert kept.read == []
-    assert wire.written == [QUERY_MODEL + START_LIVE, START_LIVE]
-    kept, _ = play([*lives([GOOD] * 90), None, *lives([GOOD] * PER_S)])
-    assert kept.read == [(97, 72), (97, 72)]
+    kept = play([*lives([GOOD] * 50), None, *lives([GOOD] * (PER_S - 2))])
+    assert kept.numbers == []
+    assert kept.writes == [QUERY_MODEL + START_LIVE, START_LIVE]
+    kept = play([*lives([GOOD] * 90), None, *lives([GOOD] * PER_S)])
+    assert kept.numbers == [(97, 72), (97, 72)]
     assert QUIET_S <= 2
 
 
 def test_the_host_is_heard_every_five_seconds_and_says_nothing_else() -> None:
-    _, wire = play(lives([GOOD] * (2 * HEARTBEAT_PACKAGES + 1)))
-    assert wire.written == [QUERY_MODEL + START_LIVE, HEARTBEAT, HEARTBEAT]
+    kept = play(lives([GOOD] * (2 * HEARTBEAT_PACKAGES + 1)))
+    assert kept.writes == [QUERY_MODEL + START_LIVE, HEARTBEAT, HEARTBEAT]
     assert HEARTBEAT_PACKAGES == 5 * PER_S
 
 
 def test_a_recording_is_no_spot_check() -> None:
     """A night of seconds, of whoever wore it: decoded, never emitted."""
     data = recording(NIGHT, [(96, 60)] * 300)
-    assert play([data])[0].groups == []
+    assert play([data]).groups == []
     start_date, start_time, *seconds = decode(data)
     assert isinstance(start_date, Recording) and isinstance(start_time, Recording)
     assert (start_date.start_date, start_time.start_time) == (NIGHT.date(), NIGHT.time())
@@ -282,20 +215,20 @@ def test_a_recording_is_no_spot_check() -> None:
 
 def test_an_older_recording_is_no_spot_check() -> None:
     data = b"\xf2\x80\x00" * 3 + b"\x80\x82\x2b" + bytes.fromhex("f0c861") * 100
-    assert play([data])[0].groups == []
+    assert play([data]).groups == []
     assert sum(isinstance(item, Stored) for item in decode(data)) == 100
 
 
 def test_the_model_is_noted_as_the_device_says_it() -> None:
-    kept, _ = play([model("50D(A)+"), *lives([NO_FINGER, GOOD, GOOD])])
+    kept = play([model("50D(A)+"), *lives([NO_FINGER, GOOD, GOOD])])
     assert kept.events == [DeviceIdentity(model="50D(A)+"), InProgress()]
 
 
 def test_a_blank_model_is_none() -> None:
-    assert play([model("")])[0].events == []
+    assert play([model("")]).events == []
 
 
 def test_the_names_of_users_are_not_noted() -> None:
     """V7.0, types 4 and 5: a device id and a user's name, both set by whoever owns it."""
-    kept, _ = play([bytes.fromhex("0480f5f3e5f2a0a0a0"), bytes.fromhex("058080f5f3e5f28080")])
+    kept = play([bytes.fromhex("0480f5f3e5f2a0a0a0"), bytes.fromhex("058080f5f3e5f28080")])
     assert kept.events == []

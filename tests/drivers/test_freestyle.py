@@ -164,7 +164,7 @@ def test_a_lite_is_read_though_it_answers_to_one_word_only() -> None:
 
 
 def test_nothing_is_set() -> None:
-    written = bytes(plug(DRIVER, xtra(VISIT), lite(LITE_VISIT)).written)
+    written = plug(DRIVER, xtra(VISIT), lite(LITE_VISIT)).written
     assert written.replace(b"$colq\r\n", b"").replace(b"$xmem\r\n", b"").replace(b"mem", b"") == b""
 
 
@@ -219,7 +219,7 @@ def test_f01_a_meter_pulled_in_the_midst_sends_nothing(cut: int) -> None:
 
 @pytest.mark.parametrize(("family", "play"), [("precision", xtra(VISIT)), ("lite", lite(LITE_VISIT))])
 def test_a_family_that_is_named_is_asked_only_its_own_question(family: str, play: Play) -> None:
-    written = bytes(plug(DRIVER, play, options={"family": family}).written)
+    written = plug(DRIVER, play, options={"family": family}).written
     assert (b"$" in written) == (family == "precision")
     assert (b"mem" in written.replace(b"$xmem", b"")) == (family == "lite")
 

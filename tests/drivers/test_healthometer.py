@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
@@ -13,15 +12,11 @@ from hypothesis import strategies as st
 
 from devicebridge.sdk import (
     Absent,
-    Event,
     Frame,
     InProgress,
     Kind,
-    LinkLost,
-    Loss,
     Name,
     Noise,
-    Observation,
     Origin,
     Status,
     Unit,
@@ -30,8 +25,8 @@ from devicebridge.sdk import (
 from devicebridge_drivers.healthometer import DRIVER
 from devicebridge_drivers.healthometer.codec import PACKET_BYTES, make_codec
 from devicebridge_drivers.healthometer.frames import Control, Weighing
-from devicebridge_drivers.healthometer.session import HealthometerOptions
 from devicebridge_simulators.healthometer import Shown, binary, packet
+from support.cable import Heard, hear
 
 PATIENT = "9000012345"
 ADULT = Shown(weight="184.5", height="70.0", bmi="26.4", patient=PATIENT)
@@ -206,46 +201,15 @@ def test_f03_a_packet_without_an_end_is_given_up() -> None:
         assert held <= 2 * PACKET_BYTES + 256
 
 
-class Line:
-    """Pieces, one a read; a number is a silence of so many seconds. Then the line is lost."""
-
-    def __init__(self, pieces: Sequence[bytes | float]) -> None:
-        self._pieces = list(pieces)
-
-    async def read(self) -> bytes:
-        while self._pieces:
-            piece = self._pieces[0]
-            if isinstance(piece, bytes):
-                return self._pieces.pop(0)  # type: ignore[return-value]
-            await asyncio.sleep(piece)
-            self._pieces.pop(0)
-        raise LinkLost(Loss.UNPLUGGED)
-
-    async def write(self, data: bytes, /) -> None:
-        raise AssertionError("nothing is ever sent")
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.groups: list[tuple[Observation, ...]] = []
-        self.events: list[Event] = []
-
-    async def emit(self, *group: Observation) -> None:
-        self.groups.append(group)
-
-    def note(self, event: Event, /) -> None:
-        self.events.append(event)
-
+class Kept(Heard):
     @property
     def read(self) -> list[dict[str, str | None]]:
         return [{v.name.value: v.value and str(v.value) for o in group for v in o.values} for group in self.groups]
 
 
 def play(pieces: Sequence[bytes | float], **options: object) -> Kept:
-    kept = Kept()
-    with pytest.raises(LinkLost) as lost:
-        asyncio.run(DRIVER.session(Line(pieces), kept, HealthometerOptions.model_validate(options)))
-    assert lost.value.reason is Loss.UNPLUGGED
+    kept = hear(DRIVER, pieces, Kept(), **options)
+    assert kept.writes == [], "nothing is ever sent"
     return kept
 
 

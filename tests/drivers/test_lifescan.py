@@ -28,7 +28,7 @@ from devicebridge_simulators.lifescan import (
     verio,
     verio_record,
 )
-from support.cable import Play, plug
+from support.cable import Play, faulty, plug
 
 # Doume/Glucometer, Documents/trace_verio.txt: record 10 of a Verio IQ, 206 mg/dL
 RECORD = bytes.fromhex("02120003065AA5781BCE000001000003428A")
@@ -50,7 +50,7 @@ def observations(data: bytes) -> list[Observation]:
 
 
 def asked(written: bytes) -> set[str]:
-    return {item.name for item in decode(bytes(written)) if isinstance(item, Packet)}
+    return {item.name for item in decode(written) if isinstance(item, Packet)}
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.just(RECORD), st.just(b"\x02\x06\x06\x03\xcd\x41"))))
@@ -137,7 +137,7 @@ def test_only_what_is_new_is_read(meter: Meter) -> None:
     first = plug(DRIVER, meter(VISIT, needed=3))
     again = plug(DRIVER, meter(NEXT, needed=2), memory=first.memory)
     assert again.sent == [("131",)]
-    assert bytes(again.written).count(b"\x21\x02\x00" if meter is verio else b"\x1f\x02\x00") == 0
+    assert again.written.count(b"\x21\x02\x00" if meter is verio else b"\x1f\x02\x00") == 0
 
 
 @FAMILIES
@@ -180,21 +180,21 @@ def test_f08_an_ultramini_that_repeats_itself_is_read_once() -> None:
 @pytest.mark.parametrize("doubled", range(9))
 def test_f09_an_answer_that_comes_twice_is_not_the_next_one(meter: Meter, doubled: int) -> None:
     """Times and values stay together whichever answer is doubled."""
-    kept = plug(DRIVER, _faulty(meter(VISIT, needed=3), doubled, lambda data: data * 2), meter(VISIT, needed=1))
+    kept = plug(DRIVER, faulty(meter(VISIT, needed=3), doubled, lambda data: data * 2), meter(VISIT, needed=1))
     assert kept.sent == [("98",), ("105",)]
 
 
 @FAMILIES
 @pytest.mark.parametrize("lost", range(9))
 def test_f09_an_answer_that_is_lost_is_asked_for_anew(meter: Meter, lost: int) -> None:
-    kept = plug(DRIVER, _gone_after(_faulty(meter(VISIT, needed=99), lost, lambda _: b""), 60))
+    kept = plug(DRIVER, _gone_after(faulty(meter(VISIT, needed=99), lost, lambda _: b""), 60))
     assert kept.sent == [("98",), ("105",)]
 
 
 @FAMILIES
 @pytest.mark.parametrize("spoilt", range(9))
 def test_a_spoilt_answer_is_asked_for_anew(meter: Meter, spoilt: int) -> None:
-    kept = plug(DRIVER, _gone_after(_faulty(meter(VISIT, needed=99), spoilt, _damaged), 60))
+    kept = plug(DRIVER, _gone_after(faulty(meter(VISIT, needed=99), spoilt, _damaged), 60))
     assert kept.sent == [("98",), ("105",)]
 
 
@@ -265,29 +265,3 @@ def _gone_after(play: Play, seconds: float) -> Play:
                 await play(port)
 
     return run
-
-
-def _faulty(play: Play, number: int, fault: Callable[[bytes], bytes]) -> Play:
-    """The device's write of this number comes otherwise."""
-
-    async def run(port: SerialPort) -> None:
-        await play(_Faulty(port, number, fault))
-
-    return run
-
-
-class _Faulty:
-    def __init__(self, port: SerialPort, number: int, fault: Callable[[bytes], bytes]) -> None:
-        self._port = port
-        self._left = number
-        self._fault = fault
-
-    async def read(self) -> bytes:
-        return await self._port.read()
-
-    async def write(self, data: bytes, /) -> None:
-        self._left -= 1
-        await self._port.write(self._fault(data) if self._left == -1 else data)
-
-    async def pause(self, seconds: float, /) -> None:
-        await self._port.pause(seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,20 +14,15 @@ from devicebridge.sdk import (
     Battery,
     DeviceClock,
     DeviceIdentity,
-    Event,
     Frame,
     InProgress,
-    LinkLost,
-    Loss,
     Noise,
-    Observation,
     Origin,
     Status,
     Why,
 )
 from devicebridge_drivers.masimo import DRIVER
 from devicebridge_drivers.masimo.codec import LINE_BYTES, Line, codec
-from devicebridge_drivers.masimo.session import MasimoOptions
 from devicebridge_simulators.masimo import (
     CLOCK,
     LOW_BATTERY_ALARM,
@@ -44,54 +38,18 @@ from devicebridge_simulators.masimo import (
     lines,
     trend,
 )
-from support.virtual_time import run
+from support.cable import Heard, hear
 
 
-class Wire:
-    """What the monitor sends, piece by piece; a number is a silence of so many seconds. Then the line is lost."""
-
-    def __init__(self, pieces: Sequence[bytes | float]) -> None:
-        self._pieces = list(pieces)
-
-    async def read(self) -> bytes:
-        while self._pieces:
-            piece = self._pieces[0]
-            if isinstance(piece, bytes):
-                return self._pieces.pop(0)  # type: ignore[return-value]
-            await asyncio.sleep(piece)
-            self._pieces.pop(0)
-        raise LinkLost(Loss.UNPLUGGED)
-
-    async def write(self, data: bytes, /) -> None:
-        raise AssertionError("the port has no commands")
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.groups: list[tuple[Observation, ...]] = []
-        self.events: list[Event] = []
-
-    async def emit(self, *group: Observation) -> None:
-        self.groups.append(group)
-
-    async def recall(self, key: str, /) -> str | None:
-        raise AssertionError("nothing is read from its memory")
-
-    async def remember(self, key: str, value: str, /) -> None:
-        raise AssertionError("nothing is read from its memory")
-
-    def note(self, event: Event, /) -> None:
-        self.events.append(event)
-
+class Kept(Heard):
     @property
-    def read(self) -> list[tuple[int, ...]]:
-        return [tuple(int(v.value or -1) for v in group[0].values[:2]) for group in self.groups]
+    def numbers(self) -> list[tuple[int, ...]]:
+        return [numbers[:2] for numbers in super().numbers]
 
 
 def play(pieces: Sequence[bytes | float], **options: object) -> Kept:
-    kept = Kept()
-    with pytest.raises(LinkLost):
-        run(DRIVER.session(Wire(pieces), kept, MasimoOptions.model_validate(options)))
+    kept = hear(DRIVER, pieces, Kept(), **options)
+    assert kept.writes == [], "the port has no commands"
     return kept
 
 
@@ -158,29 +116,29 @@ def test_f03_an_endless_line_comes_in_bounded_pieces() -> None:
 
 
 def test_five_steady_seconds_make_a_reading_and_no_second_one() -> None:
-    assert play(lines([OFF, *[USUAL] * 4])).read == []
-    assert play(lines([OFF, *[USUAL] * 5])).read == [(97, 72)]
-    assert play(lines([OFF, *[USUAL] * 60])).read == [(97, 72)]
+    assert play(lines([OFF, *[USUAL] * 4])).numbers == []
+    assert play(lines([OFF, *[USUAL] * 5])).numbers == [(97, 72)]
+    assert play(lines([OFF, *[USUAL] * 60])).numbers == [(97, 72)]
 
 
 @pytest.mark.parametrize("away", [OFF, Second(), replace(USUAL, exceptions=SET | SENSOR_OFF)])
 def test_the_next_reading_needs_the_sensor_off_and_steady_again(away: Second) -> None:
     other = replace(USUAL, spo2=91, pulse=110)
-    assert play(lines([*[USUAL] * 9, away, *[other] * 4])).read == [(97, 72)]
-    assert play(lines([*[USUAL] * 9, away, *[other] * 5])).read == [(97, 72), (91, 110)]
+    assert play(lines([*[USUAL] * 9, away, *[other] * 4])).numbers == [(97, 72)]
+    assert play(lines([*[USUAL] * 9, away, *[other] * 5])).numbers == [(97, 72), (91, 110)]
 
 
 def test_pulse_search_starts_the_seconds_anew() -> None:
     searching = replace(USUAL, exceptions=SET | SEARCH)
-    assert play(lines([*[USUAL] * 4, searching, *[USUAL] * 4])).read == []
-    assert play(lines([*[USUAL] * 4, searching, *[USUAL] * 5])).read == [(97, 72)]
+    assert play(lines([*[USUAL] * 4, searching, *[USUAL] * 4])).numbers == []
+    assert play(lines([*[USUAL] * 4, searching, *[USUAL] * 5])).numbers == [(97, 72)]
 
 
 def test_noise_starts_the_seconds_anew() -> None:
     sent = lines([USUAL] * 9)
     broken = sent[4][:40] + b"?" + sent[4][40:]
     kept = play([*sent[:4], broken, *sent[5:]])
-    assert kept.read == []
+    assert kept.numbers == []
     assert [event.why for event in kept.events if isinstance(event, Noise)] == [Why.BAD_FIELD]
 
 
@@ -195,15 +153,15 @@ def undated(sent: Sequence[bytes]) -> list[bytes]:
 
 def test_lines_that_stop_end_the_sensor_so_that_two_patients_are_never_one_reading() -> None:
     one, other = lines([USUAL] * 4), lines([OTHER] * 4, LATER)
-    assert play([*one, 1800.0, *other]).read == []
-    assert play([*undated(one), 4.0, *undated(other)]).read == []
-    assert play([*undated(one), 2.0, *undated([line(USUAL, CLOCK)])]).read == [(97, 72)]
+    assert play([*one, 1800.0, *other]).numbers == []
+    assert play([*undated(one), 4.0, *undated(other)]).numbers == []
+    assert play([*undated(one), 2.0, *undated([line(USUAL, CLOCK)])]).numbers == [(97, 72)]
 
 
 def test_the_patient_after_lines_that_stopped_is_read() -> None:
     one, other = lines([USUAL] * 9), lines([OTHER] * 8, LATER)
-    assert play([*one, 1800.0, *other]).read == [(97, 72), (96, 76)]
-    assert play([*undated(one), 4.0, *undated(other)]).read == [(97, 72), (96, 76)]
+    assert play([*one, 1800.0, *other]).numbers == [(97, 72), (96, 76)]
+    assert play([*undated(one), 4.0, *undated(other)]).numbers == [(97, 72), (96, 76)]
 
 
 @pytest.mark.parametrize(("jump_s", "is_another"), [(3, False), (4, True), (1800, True), (-1, True), (-3600, True)])
@@ -211,13 +169,13 @@ def test_stamps_that_jump_end_the_sensor(jump_s: int, is_another: bool) -> None:
     """Lines may be lost between two, and no time pass while the host sleeps."""
     start = CLOCK + timedelta(seconds=3 + jump_s)
     sent = [*lines([USUAL] * 4), *lines([OTHER] * 4, start)]
-    assert bool(play(sent).read) is not is_another
+    assert bool(play(sent).numbers) is not is_another
     sent = [*lines([USUAL] * 9), *lines([OTHER] * 5, start + timedelta(seconds=5))]
-    assert play(sent).read == [(97, 72), (96, 76)][: 1 + is_another]
+    assert play(sent).numbers == [(97, 72), (96, 76)][: 1 + is_another]
 
 
 def test_a_line_sent_twice_is_one_second() -> None:
-    assert play([one for one in lines([USUAL] * 4) for _ in range(2)]).read == []
+    assert play([one for one in lines([USUAL] * 4) for _ in range(2)]).numbers == []
 
 
 def test_what_was_said_of_the_signal_stands_on_the_reading() -> None:
@@ -229,8 +187,8 @@ def test_what_was_said_of_the_signal_stands_on_the_reading() -> None:
 
 
 def test_the_rule_can_be_set() -> None:
-    assert play(lines([USUAL] * 9), steady_s=10).read == []
-    assert play(lines([USUAL] * 10), steady_s=10).read == [(97, 72)]
+    assert play(lines([USUAL] * 9), steady_s=10).numbers == []
+    assert play(lines([USUAL] * 10), steady_s=10).numbers == [(97, 72)]
 
 
 def test_serial_number_battery_and_clock_are_noted() -> None:

@@ -15,12 +15,9 @@ from devicebridge.sdk import (
     DeviceClock,
     DeviceIdentity,
     Frame,
-    GattLink,
     Loss,
-    MemoryOptions,
     Noise,
     Observation,
-    Outlet,
     Status,
     UnexpectedDevice,
     Why,
@@ -30,7 +27,7 @@ from devicebridge.sdk.simulation import Access, Characteristic, GattPort, GattSc
 from devicebridge_drivers.microlife import DRIVER
 from devicebridge_drivers.microlife.codec import LENGTH_MAX, Codec, End, History, Record, encode, offline
 from devicebridge_simulators.microlife import CLOCK, SIMULATOR, STORED, Monitor, memory
-from support.radio import Kept, numbers, play
+from support.radio import Kept, Remembering, meet, numbers, play
 
 VECTORS = {
     v["id"]: v for v in json.loads((Path(driver.__file__).parent / "vectors.json").read_text("utf-8"))["vectors"]
@@ -112,41 +109,17 @@ def test_a_bare_record_is_only_read_offline() -> None:
 
 
 def session(scenario: GattScenario | str, **options: object) -> tuple[Kept, Loss]:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    return play(DRIVER, SIMULATOR, SCENARIOS[scenario] if isinstance(scenario, str) else scenario, options)
+    return play(DRIVER, SIMULATOR, scenario, options)
 
 
-class Memory(Kept):
-    """An outlet that remembers."""
-
-    memory: dict[str, str]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.memory = {}
-
-    async def recall(self, key: str, /) -> str | None:
-        return self.memory.get(key)
-
-    async def remember(self, key: str, value: str, /) -> None:
-        self.memory[key] = value
-
-
-def visits(monitor: Monitor, outlet: Memory, times: int = 1) -> None:
+def visits(monitor: Monitor, outlet: Remembering, times: int = 1) -> None:
     """So many connections of the same monitor."""
-
-    async def into(link: GattLink, _: Outlet, options: MemoryOptions) -> None:
-        await DRIVER.session(link, outlet, options)
-
-    from dataclasses import replace
-
     for _ in range(times):
-        play(replace(DRIVER, session=into), SIMULATOR, monitor.scenario("a visit"), ALL)
+        meet(DRIVER, SIMULATOR, monitor.scenario("a visit"), outlet, ALL)
 
 
 def test_the_second_visit_sends_only_what_is_new() -> None:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    outlet = Memory()
+    outlet = Remembering()
     visits(Monitor([r.encode() for r in STORED[:3]]), outlet, times=2)
     assert len(outlet.observations) == 3
     visits(Monitor([r.encode() for r in STORED]), outlet)
@@ -155,15 +128,13 @@ def test_the_second_visit_sends_only_what_is_new() -> None:
 
 
 def test_it_only_asks_for_time_and_memory() -> None:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
     monitor = Monitor([r.encode() for r in STORED])
-    visits(monitor, Memory())
+    visits(monitor, Remembering())
     assert [asked.hex() for asked in monitor.asked] == ["4dff00020c5a", "4dff000900000000000000fd52"]
 
 
 def test_a_record_that_makes_no_sense_is_noted_and_the_others_are_sent() -> None:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    outlet = Memory()
+    outlet = Remembering()
     visits(Monitor([bytes.fromhex("6e464118000f0e1e8000"), STORED[0].encode()]), outlet)
     assert [noise.why for noise in outlet.noted(Noise)] == [Why.BAD_FIELD]
     assert len(outlet.observations) == 1
@@ -171,8 +142,7 @@ def test_a_record_that_makes_no_sense_is_noted_and_the_others_are_sent() -> None
 
 
 def test_what_the_monitor_says_of_itself_is_noted() -> None:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    outlet = Memory()
+    outlet = Remembering()
     visits(Monitor([]), outlet)
     assert outlet.events == [
         DeviceIdentity("devicebridge", "BP3GY1-2N", "SIM-ML-1", "1.0"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -14,11 +13,8 @@ from hypothesis import strategies as st
 from devicebridge.sdk import (
     Absent,
     DeviceIdentity,
-    Event,
     Frame,
     InProgress,
-    LinkLost,
-    Loss,
     Name,
     Noise,
     Observation,
@@ -29,8 +25,8 @@ from devicebridge.sdk import (
 from devicebridge_drivers.scale_text import DRIVER
 from devicebridge_drivers.scale_text.codec import LINE_BYTES, Codec
 from devicebridge_drivers.scale_text.frames import Printed, Streamed
-from devicebridge_drivers.scale_text.session import ScaleTextOptions
 from devicebridge_simulators.scale_text import rice_lake, rice_lake_bmi, sma, solo, tanita
+from support.cable import Heard, hear
 
 
 def decode(data: bytes) -> list[Frame | Noise]:
@@ -280,46 +276,15 @@ def test_f03_a_line_without_an_end_is_given_up() -> None:
         assert held <= LINE_BYTES + 256
 
 
-class Line:
-    """Pieces, one a read; a number is a silence of so many seconds. Then the line is lost."""
-
-    def __init__(self, pieces: Sequence[bytes | float]) -> None:
-        self._pieces = list(pieces)
-
-    async def read(self) -> bytes:
-        while self._pieces:
-            piece = self._pieces[0]
-            if isinstance(piece, bytes):
-                return self._pieces.pop(0)  # type: ignore[return-value]
-            await asyncio.sleep(piece)
-            self._pieces.pop(0)
-        raise LinkLost(Loss.UNPLUGGED)
-
-    async def write(self, data: bytes, /) -> None:
-        raise AssertionError("nothing is ever sent")
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.groups: list[tuple[Observation, ...]] = []
-        self.events: list[Event] = []
-
-    async def emit(self, *group: Observation) -> None:
-        self.groups.append(group)
-
-    def note(self, event: Event, /) -> None:
-        self.events.append(event)
-
+class Kept(Heard):
     @property
     def read(self) -> list[str | None]:
         return [group[0].values[0].value and str(group[0].values[0].value) for group in self.groups]
 
 
 def play(pieces: Sequence[bytes | float], **options: object) -> Kept:
-    kept = Kept()
-    with pytest.raises(LinkLost) as lost:
-        asyncio.run(DRIVER.session(Line(pieces), kept, ScaleTextOptions.model_validate(options)))
-    assert lost.value.reason is Loss.UNPLUGGED
+    kept = hear(DRIVER, pieces, Kept(), **options)
+    assert kept.writes == [], "nothing is ever sent"
     return kept
 
 

@@ -45,7 +45,7 @@ from devicebridge_simulators.taidoc import (
     time,
     weighing,
 )
-from support.cable import Play, plug
+from support.cable import faulty, plug
 
 # medical_ble_toolkit, tests/test_fora_protocol.py: 120/80 mmHg, mean 90, pulse 72
 PRESSURE = bytes.fromhex("5126785a5048a586")
@@ -266,7 +266,7 @@ def test_a_device_that_stays_connected_is_asked_again() -> None:
 
 
 def test_nothing_is_started_set_or_erased() -> None:
-    written = bytes(plug(DRIVER, device("4277", STRIPS, needed=3), device("3128", STRIPS, needed=1)).written)
+    written = plug(DRIVER, device("4277", STRIPS, needed=3), device("3128", STRIPS, needed=1)).written
     asked = {item.command for item in decode(written) if isinstance(item, Message)}
     assert asked == {0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2B}
     assert not asked & NEVER
@@ -293,7 +293,7 @@ ANSWERS = range(22)  # of the device and of nine records, but the last: with tha
 def test_f09_a_time_is_never_paired_with_another_records_value(number: int, fault: Callable[[bytes], bytes]) -> None:
     """One answer comes twice, not at all, or spoilt."""
     records = [strip(100 + n, ago(n)) for n in range(9)]
-    kept = plug(DRIVER, _faulty(device("4277", records, needed=9), number, fault))
+    kept = plug(DRIVER, faulty(device("4277", records, needed=9), number, fault))
     assert [group[0].device_time for group in kept.groups] == [ago(n) for n in range(8, -1, -1)]
     assert kept.sent == [(str(100 + n),) for n in range(8, -1, -1)]
 
@@ -308,34 +308,8 @@ def test_a_scale_that_is_used_meanwhile_is_read_anew() -> None:
     assert plug(DRIVER, device("2551", scale, needed=2)).sent == [("61.2",), ("82.5",)]
 
     async def grows(port: SerialPort) -> None:
-        await device("2551", scale[1:], needed=1)(_Faulty(port, 5, lambda _: frame(0x2B, b"\x02\x00\xff\xff")))
+        await faulty(device("2551", scale[1:], needed=1), 5, lambda _: frame(0x2B, b"\x02\x00\xff\xff"))(port)
         await port.pause(5)
         await device("2551", scale, needed=2)(port)
 
     assert plug(DRIVER, grows).sent == [("61.2",), ("82.5",)]
-
-
-def _faulty(play: Play, number: int, fault: Callable[[bytes], bytes]) -> Play:
-    async def run(port: SerialPort) -> None:
-        await play(_Faulty(port, number, fault))
-
-    return run
-
-
-class _Faulty:
-    """The device's write of this number comes otherwise."""
-
-    def __init__(self, port: SerialPort, number: int, fault: Callable[[bytes], bytes]) -> None:
-        self._port = port
-        self._left = number
-        self._fault = fault
-
-    async def read(self) -> bytes:
-        return await self._port.read()
-
-    async def write(self, data: bytes, /) -> None:
-        self._left -= 1
-        await self._port.write(self._fault(data) if self._left == -1 else data)
-
-    async def pause(self, seconds: float, /) -> None:
-        await self._port.pause(seconds)

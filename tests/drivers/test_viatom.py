@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,11 @@ from devicebridge.sdk import (
     Battery,
     DeviceIdentity,
     Frame,
-    GattLink,
     InProgress,
     Loss,
     Noise,
     Observation,
     Origin,
-    Outlet,
     Status,
     Why,
 )
@@ -31,7 +28,7 @@ from devicebridge_drivers.viatom.codec import CHARACTERISTICS, codec, offline
 from devicebridge_drivers.viatom.frames import CuffAsk, RingAsk, ask_lepu, ask_ring, crc8, crc8_maxim
 from devicebridge_drivers.viatom.session import ViatomOptions
 from devicebridge_simulators.viatom import FINGER, FORBIDDEN, NO_FINGER, SIMULATOR, STORED, Cuff, clip, clip_second
-from support.radio import Kept, numbers, play
+from support.radio import Kept, Remembering, meet, numbers, play
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
 FRAMES = [
@@ -111,32 +108,11 @@ def test_a_damaged_frame_swallows_nothing_that_follows() -> None:
 
 
 def session(scenario: GattScenario | str, **options: object) -> tuple[Kept, Loss]:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    found = SCENARIOS[scenario] if isinstance(scenario, str) else scenario
-    return play(DRIVER, SIMULATOR, found, options or None)
+    return play(DRIVER, SIMULATOR, scenario, options or None)
 
 
-class Memory(Kept):
-    """An outlet that remembers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.memory: dict[str, str] = {}
-
-    async def recall(self, key: str, /) -> str | None:
-        return self.memory.get(key)
-
-    async def remember(self, key: str, value: str, /) -> None:
-        self.memory[key] = value
-
-
-def visit(scenario: GattScenario, outlet: Memory) -> Loss:
-    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-
-    async def into(link: GattLink, _: Outlet, options: ViatomOptions) -> None:
-        await DRIVER.session(link, outlet, options)
-
-    return play(replace(DRIVER, session=into), SIMULATOR, scenario)[1]
+def visit(scenario: GattScenario, outlet: Remembering) -> Loss:
+    return meet(DRIVER, SIMULATOR, scenario, outlet)
 
 
 def test_a_ring_gives_one_reading_and_says_what_it_is() -> None:
@@ -170,7 +146,7 @@ def test_strangers_on_the_same_service_are_refused() -> None:
 
 
 def test_a_cuff_sends_what_it_shows_once() -> None:
-    outlet, cuff = Memory(), Cuff(STORED, (5,))
+    outlet, cuff = Remembering(), Cuff(STORED, (5,))
     for _ in range(2):
         visit(cuff.scenario("a visit"), outlet)
     assert [(o.device_time, o.origin) for o in outlet.observations] == [(STORED[2].time, Origin.LIVE)]
@@ -179,7 +155,7 @@ def test_a_cuff_sends_what_it_shows_once() -> None:
 
 
 def test_what_a_cuff_measured_between_two_visits_is_stored() -> None:
-    outlet = Memory()
+    outlet = Remembering()
     visit(Cuff(STORED[:1]).scenario("a visit"), outlet)
     assert outlet.observations == []
     visit(Cuff(STORED).scenario("the next"), outlet)
@@ -193,7 +169,7 @@ def test_a_cuff_that_refuses_its_file_is_visited_again() -> None:
 
 
 def test_a_second_measurement_needs_a_new_link() -> None:
-    outlet = Memory()
+    outlet = Remembering()
     assert visit(SCENARIOS["cuff-again"], outlet) is Loss.DISCONNECTED
     assert len(outlet.noted(InProgress)) == 1
     visit(SCENARIOS["cuff-shown"], outlet)

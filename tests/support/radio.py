@@ -10,10 +10,23 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from devicebridge.clock import SystemClock
 from devicebridge.intake import Intake, Source
 from devicebridge.links.gatt import Radio
-from devicebridge.sdk import DeviceClock, DeviceIdentity, Driver, Event, LinkLost, Loss, Observation
+from devicebridge.sdk import (
+    Codec,
+    DeviceClock,
+    DeviceIdentity,
+    Driver,
+    Event,
+    Frame,
+    LinkLost,
+    Loss,
+    Noise,
+    Observation,
+)
 from devicebridge.sdk.simulation import GattScenario, GattSimulator
 
 E = TypeVar("E")
@@ -59,19 +72,54 @@ class Kept:
         return [json.loads(entry.payload) for o in self.observations for entry in intake.entries((o,))]
 
 
+class Remembering(Kept):
+    """memory: of one connection for the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory: dict[str, str] = {}
+
+    async def recall(self, key: str, /) -> str | None:
+        return self.memory.get(key)
+
+    async def remember(self, key: str, value: str, /) -> None:
+        self.memory[key] = value
+
+
 def play(
-    driver: Driver[Any], simulator: GattSimulator, scenario: GattScenario, options: Mapping[str, object] | None = None
+    driver: Driver[Any],
+    simulator: GattSimulator,
+    scenario: GattScenario | str,
+    options: Mapping[str, object] | None = None,
 ) -> tuple[Kept, Loss]:
-    """options: in place of the scenario's."""
-    return asyncio.run(_play(driver, simulator, scenario, scenario.options if options is None else options))
+    """scenario: or the name of one of the simulator's. options: in place of the scenario's."""
+    found = simulator.scenarios[scenario] if isinstance(scenario, str) else scenario
+    kept = Kept()
+    return kept, meet(driver, simulator, found, kept, options)
 
 
-async def _play(
-    driver: Driver[Any], simulator: GattSimulator, scenario: GattScenario, options: Mapping[str, object]
-) -> tuple[Kept, Loss]:
+def meet(
+    driver: Driver[Any],
+    simulator: GattSimulator,
+    scenario: GattScenario,
+    kept: Kept,
+    options: Mapping[str, object] | None = None,
+) -> Loss:
+    """As `play`, into an outlet that is there."""
+    pytest.importorskip("bumble", reason="the simulated radio needs bumble")
+    return asyncio.run(_meet(driver, simulator, scenario, kept, scenario.options if options is None else options))
+
+
+async def _meet(
+    driver: Driver[Any],
+    simulator: GattSimulator,
+    scenario: GattScenario,
+    kept: Kept,
+    options: Mapping[str, object],
+) -> Loss:
     from devicebridge.testing.radio import Ether
 
-    kept, spec = Kept(), driver.manifest.gatt
+    spec = driver.manifest.gatt
     assert spec is not None
     async with Ether(pace=0) as ether, ether.radio() as backend:
         radio = Radio(backend, clock=SystemClock())
@@ -81,10 +129,18 @@ async def _play(
             async with asyncio.timeout(TIMEOUT_S), radio.opener(peripheral.address, spec).open() as link:
                 await driver.session(link, kept, driver.options.model_validate(dict(options)))
         except LinkLost as lost:
-            return kept, lost.reason
+            return lost.reason
         finally:
             await radio.stop()
     raise AssertionError("a session ends with the link")
+
+
+def whole(codec: Codec, data: bytes) -> Frame | Noise:
+    """The one item that a characteristic's value is; nothing of it is left."""
+    (item,) = codec.feed(data)
+    assert item.raw == data
+    assert codec.close() == ()
+    return item
 
 
 def numbers(observation: Observation) -> dict[str, Decimal | str]:

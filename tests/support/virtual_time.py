@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer when there is nothing else to do: waiting takes no time.
+"""An event loop whose clock stands still while there is anything to do, and jumps to the next timer when there is not.
 
 For what stays in memory; a socket or another process knows nothing of this clock.
 """
@@ -16,12 +16,13 @@ T = TypeVar("T")
 class _Selector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
-        self.skipped_s = 0.0
+        self.now_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0 if timeout is not None else None)
-        if not ready and timeout:
-            self.skipped_s += timeout
+        ready = super().select(0)
+        assert ready or timeout is not None, "everybody waits, and nobody for a time"
+        if not ready:
+            self.now_s += timeout or 0.0
         return ready
 
 
@@ -31,10 +32,10 @@ class _Loop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        return super().time() + self._jumping.skipped_s
+        return self._jumping.now_s
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """As asyncio.run."""
+    """As asyncio.run; from second 0."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(main)

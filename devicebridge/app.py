@@ -94,7 +94,8 @@ class Daemon:
     async def _watch_over(self, devices: list[Device], stop: asyncio.Event) -> None:
         """Runs the devices until told to stop, and ends them in bounded time."""
         running = [asyncio.create_task(self._supervisor(device).run()) for device in devices]
-        running += [asyncio.create_task(self._keep_status()), asyncio.create_task(self._notice_sleep())]
+        chores = (self._keep_status(), self._refresh_status(), self._notice_sleep())
+        running += map(asyncio.create_task, chores)
         try:
             await _until_stopped(stop, running)
         finally:
@@ -159,21 +160,24 @@ class Daemon:
         self._wake.set()
 
     async def _keep_status(self) -> None:
-        """Writes the status topics when something changes, and again every REFRESH_S."""
+        """Writes the status topics of what has changed."""
         said: tuple[Any, ...] = ()
         while True:
-            try:
-                async with asyncio.timeout(REFRESH_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                for health in self.healths.values():
-                    health.settle()
-                self._dirty.update(self.healths)
+            await self._wake.wait()
             self._wake.clear()
             said = self._log_broker(said)
             changed, self._dirty = self._dirty, set()
             await self._announce(changed)
             await asyncio.sleep(BREATH_S)
+
+    async def _refresh_status(self) -> None:
+        """All of them again, however busy the rest is: an "ok" must not outlive its evidence."""
+        while True:
+            await self._clock.sleep(REFRESH_S)
+            for health in self.healths.values():
+                health.settle()
+            self._dirty.update(self.healths)
+            self._wake.set()
 
     async def _notice_sleep(self) -> None:
         """After a sleep the connection is dead without knowing it: a new one is made at once."""
@@ -294,7 +298,8 @@ def install_signal_handlers(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def handler(_number: int, _frame: object) -> None:
-        loop.call_soon_threadsafe(stop)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop)
 
     for name in ("SIGINT", "SIGTERM", *(("SIGBREAK",) if sys.platform == "win32" else ())):
         signal.signal(getattr(signal, name), handler)

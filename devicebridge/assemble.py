@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from .supervise import Device
 
 if TYPE_CHECKING:
     from .links.gatt import Backend, Radio
+
+RADIO_STOP_S = 0.5
 
 
 def device_problems(config: Config, file: str, text: str = "") -> list[Problem]:
@@ -120,6 +123,11 @@ def _uses_bluetooth(config: Config) -> bool:
     return any(device.address for device in config.devices.values())
 
 
+async def _stop_in_time(radio: Radio) -> None:
+    """A Bluetooth service that hangs must not hold up our end."""
+    await asyncio.wait({asyncio.ensure_future(radio.stop())}, timeout=RADIO_STOP_S)
+
+
 async def start_radio(config: Config, clock: Clock, stack: AsyncExitStack) -> Radio:
     """The adapter, scanning until `stack` is closed. Raises ConfigError for a simulated one that cannot be had."""
     from .links.gatt import Backend, Radio
@@ -129,7 +137,7 @@ async def start_radio(config: Config, clock: Clock, stack: AsyncExitStack) -> Ra
         backend = await _simulated_radio(config.bluetooth, stack)
     radio = Radio(backend, clock=clock, adapter=config.bluetooth.adapter)
     await radio.start()
-    stack.push_async_callback(radio.stop)
+    stack.push_async_callback(_stop_in_time, radio)
     return radio
 
 

@@ -18,7 +18,7 @@ from .config import Config
 from .health import DeviceHealth, DeviceState
 from .logs import Logger, place_of
 from .outbox import Fault, OpenReport, Outbox, OutboxFailed
-from .publisher import BrokerState, Phase, Publisher, client_id
+from .publisher import BrokerState, Phase, Publisher, Reason, client_id
 from .supervise import Device, Supervisor
 from .topics import Topics
 from .web.listen import serve
@@ -210,7 +210,7 @@ class Daemon:
         """Once when lost, once when back."""
         assert self.publisher is not None
         state = self.publisher.state
-        refused = next((held.reason for held in state.held), state.status_refused)
+        refused = _refusal(state)
         now = (state.phase, state.reason, refused)
         if now != said:
             self._log.info("broker", phase=state.phase, reason=state.reason or refused, address=state.address)
@@ -268,9 +268,14 @@ class Daemon:
             self._log.error("outbox-salvaged", salvaged=report.salvaged, count=report.damaged, lost=report.missing)
 
 
+def _refusal(broker: BrokerState) -> Reason | None:
+    """Why a connected broker does not take a reading, or our status."""
+    return next((held.reason for held in broker.held), broker.status_refused)
+
+
 def _broker_text(broker: BrokerState) -> str | None:
     """The gravest thing there is to say; None where all is well."""
-    reason = broker.reason or next((held.reason for held in broker.held), None) or broker.status_refused
+    reason = broker.reason or _refusal(broker)
     if reason is not None:
         return BROKER[reason]
     if broker.nobody_listening:

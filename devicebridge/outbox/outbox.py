@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from ..clock import Clock
 from .files import FileLock
 from .model import Entry, Fault, OpenReport, OutboxFailed, Row, State, Stats
-from .rows import Mark, Prepared, faults, prepare, time_range
+from .rows import Mark, Prepared, chosen, faults, prepare, time_range
 from .salvage import beside
 from .store import PRUNE_ROWS, Store
 
@@ -182,8 +182,7 @@ class Outbox:
         until: datetime | None = None,
     ) -> list[Row]:
         """In order of their numbers, with the device's raw bytes."""
-        where, values = time_range(since, until)
-        where += f" AND seq > {after_seq:d}" + ("" if state is None else f" AND state = {state:d}")
+        where, values = chosen(state, after_seq, since, until)
         return await self._after_marks(lambda store: store.rows(where, values, limit))
 
     async def remember(self, lane: str, key: str, value: str) -> None:

@@ -10,7 +10,7 @@ anywhere, is a stream codec.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -59,11 +59,14 @@ class Codec(Protocol):
         ...
 
 
-class Unknown:
-    """The codec of a characteristic that the driver does not know."""
+class ValueCodec:
+    """The codec of a characteristic: one whole value a call, one item back. decode: None for an unknown one."""
+
+    def __init__(self, decode: Callable[[bytes], Frame | Noise] | None) -> None:
+        self._decode = decode
 
     def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
-        return (Noise(data, Why.UNKNOWN_CHARACTERISTIC),)
+        return (self._decode(data) if self._decode else Noise(data, Why.UNKNOWN_CHARACTERISTIC),)
 
     def close(self) -> Sequence[Frame | Noise]:
         return ()

@@ -10,7 +10,7 @@ meter's memory, even one of a minute ago.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -33,6 +33,7 @@ from devicebridge.sdk import (
     racp,
 )
 from devicebridge.sdk.bluetooth import date_time, uuid16
+from devicebridge.sdk.codec import ValueCodec
 from devicebridge.sdk.medfloat import sfloat
 
 from .context import decode as decode_context
@@ -112,21 +113,11 @@ class Feature(Frame):
     features: tuple[str, ...]
 
 
-class Codec:
+class Codec(ValueCodec):
     """One whole characteristic value a call, one item back."""
 
     def __init__(self, characteristic: str | None = None) -> None:
-        self._decode = _DECODERS.get(characteristic or MEASUREMENT, _unknown)
-
-    def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
-        return (self._decode(data),)
-
-    def close(self) -> Sequence[Frame | Noise]:
-        return ()
-
-
-def _unknown(data: bytes) -> Noise:
-    return Noise(data, Why.UNKNOWN_CHARACTERISTIC)
+        super().__init__(_DECODERS.get(characteristic or MEASUREMENT))
 
 
 def _feature(data: bytes) -> Frame | Noise:

@@ -17,6 +17,7 @@ from io import BytesIO
 
 from devicebridge.sdk import Absent, Frame, Kind, Name, Noise, Observation, Origin, Status, Unit, Value, Why, racp
 from devicebridge.sdk.bluetooth import date_time, uuid16
+from devicebridge.sdk.codec import ValueCodec
 from devicebridge.sdk.medfloat import sfloat
 
 from . import nonin
@@ -112,21 +113,11 @@ class Features(Frame):
     reports_storage: bool
 
 
-class Codec:
+class Codec(ValueCodec):
     """One whole characteristic value a call, one item back."""
 
     def __init__(self, characteristic: str | None = None) -> None:
-        self._decode = _DECODERS.get(characteristic or SPOT_CHECK, _unknown)
-
-    def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
-        return (self._decode(data),)
-
-    def close(self) -> Sequence[Frame | Noise]:
-        return ()
-
-
-def _unknown(data: bytes) -> Noise:
-    return Noise(data, Why.UNKNOWN_CHARACTERISTIC)
+        super().__init__(_DECODERS.get(characteristic or SPOT_CHECK))
 
 
 def _spot_check(data: bytes) -> Frame | Noise:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devicebridge.sdk import Driver, MemoryOptions
-from devicebridge.sdk.codec import Unknown
+from devicebridge.sdk.codec import ValueCodec
 
 from .codec import NOTIFY, WRITE, offline
 from .manifest import MANIFEST
@@ -13,7 +13,7 @@ DRIVER = Driver(
     manifest=MANIFEST,
     options=MemoryOptions,
     session=session,
-    codec=lambda _, __, characteristic: offline() if characteristic in (None, NOTIFY, WRITE) else Unknown(),
+    codec=lambda _, __, characteristic: offline() if characteristic in (None, NOTIFY, WRITE) else ValueCodec(None),
     characteristics=(NOTIFY, WRITE),
     streams=(NOTIFY, WRITE),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devicebridge.sdk import Driver
-from devicebridge.sdk.codec import Unknown
+from devicebridge.sdk.codec import ValueCodec
 
 from .codec import CHARACTERISTICS, offline
 from .manifest import MANIFEST
@@ -13,7 +13,7 @@ DRIVER = Driver(
     manifest=MANIFEST,
     options=ViatomOptions,
     session=session,
-    codec=lambda _, __, characteristic: offline() if characteristic in (None, *CHARACTERISTICS) else Unknown(),
+    codec=lambda _, __, characteristic: offline() if characteristic in (None, *CHARACTERISTICS) else ValueCodec(None),
     characteristics=CHARACTERISTICS,
     streams=CHARACTERISTICS,
 )

@@ -89,7 +89,11 @@ class Intake:
         device_now = self._device_now()
         if device_now is None or not _is_believable(device_now):
             return None
-        return round((self._local(self._clock.now()) - device_now).total_seconds())
+        return round((self.local_now() - device_now).total_seconds())
+
+    def local_now(self) -> datetime:
+        """The site's wall clock, naive."""
+        return self._local(self._clock.now())
 
     def entries(self, group: tuple[Observation, ...]) -> list[Entry]:
         """The outbox rows of one clinical act. Raises KeyError for a value that no code table knows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeVar
 
 from .clock import Clock
@@ -14,6 +15,7 @@ from .sdk.codec import Noise
 from .sdk.links import Loss
 from .sdk.outlet import Battery, DeviceClock, DeviceIdentity, Event, InProgress, Scan
 from .sdk.values import Observation
+from .sdk.wave import Wave
 
 T = TypeVar("T")
 Enter = Callable[[DeviceState, Loss | None], None]
@@ -81,6 +83,12 @@ class DeviceOutlet:
             self.is_saving = False
         self._enter(DeviceState.OK, None)
         return saved
+
+    def wave(self, wave: Wave, /) -> None:
+        self._health.counts["wave_samples"] += len(wave.rows)
+
+    def local_time(self) -> datetime:
+        return self._intake.local_now()
 
     def note(self, event: Event) -> None:
         health = self._health

@@ -17,6 +17,7 @@ from .driver import (
 from .links import ByteLink, GattLink, LinkLost, Loss, UnexpectedDevice
 from .outlet import Battery, DeviceClock, DeviceIdentity, Event, InProgress, Outlet, Scan
 from .values import Absent, Comparator, Context, Kind, Name, Observation, Origin, Status, Unit, Value
+from .wave import Lead, Strip, Wave, WaveFormat
 
 __all__ = [
     "Absent",
@@ -36,6 +37,7 @@ __all__ = [
     "GattSpec",
     "InProgress",
     "Kind",
+    "Lead",
     "LinkLost",
     "Loss",
     "Manifest",
@@ -52,8 +54,11 @@ __all__ = [
     "Scan",
     "SerialSpec",
     "Status",
+    "Strip",
     "UnexpectedDevice",
     "Unit",
     "Value",
+    "Wave",
+    "WaveFormat",
     "Why",
 ]

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from .values import Observation
+from .wave import Wave
 
 
 class Why(StrEnum):
@@ -34,11 +35,12 @@ class Why(StrEnum):
 class Frame:
     """A recognised frame. Drivers subclass it with the fields they read.
 
-    `group` is what can be said with this frame in hand: one clinical act, or nothing.
+    `group` is what can be said with this frame in hand: one clinical act, or nothing. `wave` is the samples in it.
     """
 
     raw: bytes
     group: tuple[Observation, ...] = ()
+    wave: Wave | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from .codec import Noise
 from .values import Observation
+from .wave import Wave
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,14 @@ class Outlet(Protocol):
 
         key: whose memory, as the device's serial number. Both are at most 64 printable characters.
         """
+        ...
+
+    def wave(self, wave: Wave, /) -> None:
+        """Samples as they arrive: the only lossy path, bounded, and every loss counted. Never waits."""
+        ...
+
+    def local_time(self) -> datetime:
+        """The site's wall clock, naive. Only for setting a device's clock where the site has turned that on."""
         ...
 
     def note(self, event: Event, /) -> None:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .wave import Strip
 
 
 class Kind(StrEnum):
@@ -80,6 +84,8 @@ class Unit(StrEnum):
     CENTIMETRE = "cm"
     INCH = "[in_i]"
     KG_PER_M2 = "kg/m2"
+    MICROVOLT = "uV"
+    MILLIVOLT = "mV"
     MMOL_PER_MOL = "mmol/mol"
     UNITY = "1"
     """No unit, or one that UCUM does not know: then it is part of `Value.text`."""
@@ -250,6 +256,7 @@ class Observation:
         identity, time and values it makes the reading's id, so that a repeat is recognised.
     context: body site, specimen, meal.
     device_user: the device's user slot, a small number; never a patient.
+    strip: the samples of an ECG recording; `values` may then be empty.
     raw: the bytes this was read from.
     """
 
@@ -262,6 +269,7 @@ class Observation:
     status: frozenset[Status] = frozenset()
     context: frozenset[Context] = frozenset()
     device_user: int | None = None
+    strip: Strip | None = None
 
     def __post_init__(self) -> None:
         if self.device_time is not None and self.device_time.tzinfo is not None:

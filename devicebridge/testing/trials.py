@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from ..sdk.links import LinkLost, Loss
 from ..sdk.outlet import DeviceClock, DeviceIdentity, Event
 from ..sdk.simulation import Expected, GattScenario, GattSimulator, SerialScenario
 from ..sdk.values import Observation
+from ..sdk.wave import Wave
 from .serial_host import End, Fault, HungUp, SerialHost, instant, serve_pty, serve_tcp, with_faults
 
 TIMEOUT_S = 30.0  # a trial has no pauses: it takes milliseconds
@@ -56,6 +58,7 @@ class Collector:
         self.events: list[Event] = []
         self.repeats = 0
         self.memory: dict[str, str] = {}
+        self.waves: list[Wave] = []
 
     async def emit(self, *group: Observation) -> None:
         await asyncio.sleep(0)  # as the disk would
@@ -72,6 +75,12 @@ class Collector:
     async def remember(self, key: str, value: str, /) -> None:
         await asyncio.sleep(0)
         self.memory[key] = value
+
+    def wave(self, wave: Wave, /) -> None:
+        self.waves.append(wave)
+
+    def local_time(self) -> datetime:
+        return SystemClock().now().replace(tzinfo=None)
 
     def note(self, event: Event, /) -> None:
         self.events.append(event)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devicebridge.sdk import DeviceClock, DeviceIdentity, Event, LinkLost, Loss, Noise, Observation
+from devicebridge.sdk import DeviceClock, DeviceIdentity, Event, LinkLost, Loss, Noise, Observation, Wave
 from devicebridge_drivers.astm import DRIVER
 from devicebridge_drivers.astm.link import FRAME_WITHIN_S, REFUSALS_MAX, REPLY_WITHIN_S, Receiver, Verdict
 from devicebridge_drivers.astm.session import ASK_EVERY_S, STORE_WITHIN_S, AstmOptions
@@ -72,6 +72,12 @@ class Kept:
 
     async def remember(self, key: str, value: str, /) -> None:
         self.memory[key] = value
+
+    def wave(self, wave: Wave, /) -> None:
+        raise AssertionError("this device has no wave")
+
+    def local_time(self) -> datetime:
+        raise AssertionError("this device's clock is not set")
 
     def note(self, event: Event, /) -> None:
         self.events.append(event)

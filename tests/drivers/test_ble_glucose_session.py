@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -26,6 +26,7 @@ from devicebridge.sdk import (
     Observation,
     Origin,
     UnexpectedDevice,
+    Wave,
     Why,
 )
 from devicebridge.sdk.gatt_device import Arrivals
@@ -70,6 +71,12 @@ class Kept:
 
     async def remember(self, key: str, value: str, /) -> None:
         self.memory[key] = value
+
+    def wave(self, wave: Wave, /) -> None:
+        raise AssertionError("this device has no wave")
+
+    def local_time(self) -> datetime:
+        raise AssertionError("this device's clock is not set")
 
     def note(self, event: Event, /) -> None:
         self.events.append(event)

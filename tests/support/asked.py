@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from devicebridge.sdk import Driver, Event, LinkLost, Loss, Observation
+from devicebridge.sdk import Driver, Event, LinkLost, Loss, Observation, Wave
 
 
 class Asked:
@@ -56,6 +57,12 @@ class Kept:
     async def remember(self, key: str, value: str, /) -> None:
         assert len(key) <= 64 and len(value) <= 64 and (key + value).isprintable()
         self.memory[key] = value
+
+    def wave(self, wave: Wave, /) -> None:
+        raise AssertionError("this device has no wave")
+
+    def local_time(self) -> datetime:
+        raise AssertionError("this device's clock is not set")
 
     def note(self, event: Event, /) -> None:
         self.events.append(event)

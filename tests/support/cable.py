@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 import pytest
 
-from devicebridge.sdk import Driver, Event, LinkLost, Loss, Observation
+from devicebridge.sdk import Driver, Event, LinkLost, Loss, Observation, Wave
 from devicebridge.sdk.simulation import SerialPort
 
 from .virtual_time import run
@@ -42,6 +43,12 @@ class Kept:
     async def remember(self, key: str, value: str, /) -> None:
         assert len(key) <= 64 and len(value) <= 64 and (key + value).isprintable() and value
         self.memory[key] = value
+
+    def wave(self, wave: Wave, /) -> None:
+        raise AssertionError("this device has no wave")
+
+    def local_time(self) -> datetime:
+        raise AssertionError("this device's clock is not set")
 
     def note(self, event: Event, /) -> None:
         self.events.append(event)

@@ -26,6 +26,7 @@ from devicebridge.sdk import (
     Loss,
     Noise,
     Observation,
+    Wave,
 )
 from devicebridge.sdk.simulation import GattScenario, GattSimulator
 
@@ -56,6 +57,12 @@ class Kept:
 
     async def remember(self, key: str, value: str, /) -> None:
         raise AssertionError("nothing of this is read twice")
+
+    def wave(self, wave: Wave, /) -> None:
+        raise AssertionError("this device has no wave")
+
+    def local_time(self) -> datetime:
+        raise AssertionError("this device's clock is not set")
 
     def note(self, event: Event, /) -> None:
         self.events.append(event)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from .sdk.driver import Driver
-from .sdk.simulation import GattSimulator, SerialSimulator, Simulator
+from .sdk.simulation import DualSimulator, GattSimulator, SerialSimulator, Simulator
 
 DRIVERS = "devicebridge.drivers"
 SIMULATORS = "devicebridge.simulators"
@@ -35,7 +37,7 @@ def driver(driver_id: str) -> Driver[Any]:
 def simulator(simulator_id: str) -> Simulator:
     """Raises as `driver` does."""
     loaded = _load(SIMULATORS, simulator_id)
-    if not isinstance(loaded, SerialSimulator | GattSimulator):
+    if not isinstance(loaded, SerialSimulator | GattSimulator | DualSimulator):
         raise RegistryError(f'"{simulator_id}" is registered as a simulator but is none; report it to its author')
     return loaded
 
@@ -49,6 +51,13 @@ def origin(group: str, name: str) -> str:
     """The distribution that ships it, with its version."""
     dist = _found(group)[name].dist
     return f"{dist.name} {dist.version}" if dist else "unknown"
+
+
+def home(driver_id: str) -> Path:
+    """Where an installed driver's code lies: a folder, or the file of a module that stands alone."""
+    spec = find_spec(_found(DRIVERS)[driver_id].module)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent if spec.parent else Path(spec.origin)
 
 
 def _load(group: str, name: str) -> Any:

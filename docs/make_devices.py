@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from devicebridge import registry
-from devicebridge.sdk.driver import Evidence, Manifest, SerialSpec
+from devicebridge.sdk.driver import Evidence, LinkKind, Manifest, Model
 
 HERE = Path(__file__).parent
 README, DEVICES = HERE.parent / "README.md", HERE / "devices.md"
@@ -21,6 +21,7 @@ WORDS = {
     Evidence.STANDARD: "standard",
     Evidence.OTHER_PROJECT: "project",
 }
+LINKS = {LinkKind.SERIAL: "serial", LinkKind.GATT: "Bluetooth LE"}
 INTRODUCTION = """\
 # Supported devices and their evidence
 
@@ -46,30 +47,28 @@ def _readme(manifests: list[Manifest]) -> str:
     _, _, after = rest.partition(END)
     rows = ["| device | link | driver | evidence |", "|---|---|---|---|"]
     for manifest in manifests:
-        by_evidence: dict[Evidence, list[str]] = {}
-        for model in manifest.models:
-            by_evidence.setdefault(model.evidence, []).append(model.name)
-        for evidence in sorted(by_evidence, key=list(Evidence).index):
-            names = "; ".join(by_evidence[evidence])
-            rows.append(f"| {names} | {_links(manifest)} | `{manifest.id}` | {WORDS[evidence]} |")
+        alike: dict[tuple[Evidence, str], list[str]] = {}
+        for model in sorted(manifest.models, key=lambda model: list(Evidence).index(model.evidence)):
+            alike.setdefault((model.evidence, _links(manifest, model)), []).append(model.name)
+        for (evidence, link), names in alike.items():
+            rows.append(f"| {'; '.join(names)} | {link} | `{manifest.id}` | {WORDS[evidence]} |")
     return before + BEGIN + "\n".join(rows) + "\n" + END + after
 
 
 def _devices(manifests: list[Manifest]) -> str:
     text = INTRODUCTION
     for manifest in manifests:
-        text += f"## `{manifest.id}`: {manifest.title}\n\n| model | evidence | source |\n|---|---|---|\n"
+        text += f"## `{manifest.id}`: {manifest.title}\n\n| model | link | evidence | source |\n|---|---|---|---|\n"
         for model in manifest.models:
-            text += f"| {model.name} | {WORDS[model.evidence]} | {model.source.replace('|', '/')} |\n"
+            source = model.source.replace("|", "/")
+            text += f"| {model.name} | {_links(manifest, model)} | {WORDS[model.evidence]} | {source} |\n"
         text += "\n"
     return text.rstrip("\n") + "\n"
 
 
-def _links(manifest: Manifest) -> str:
-    serial = any(isinstance(link, SerialSpec) for link in manifest.links)
-    return " or ".join(
-        word for word, there in (("serial", serial), ("Bluetooth LE", manifest.gatt is not None)) if there
-    )
+def _links(manifest: Manifest, model: Model) -> str:
+    there = {LinkKind.SERIAL: manifest.serial, LinkKind.GATT: manifest.gatt}
+    return " or ".join(LINKS[kind] for kind, spec in there.items() if spec and model.link in (None, kind))
 
 
 if __name__ == "__main__":

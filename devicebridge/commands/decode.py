@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from .. import readings
+from ..ekg.strip import strip_message
 from ..sdk.codec import Codec, Frame, Noise
 from ..sdk.driver import Driver
 from ..sdk.values import Observation
@@ -67,6 +68,8 @@ def _group(observation: Observation) -> Mapping[str, Any]:
         line["record"] = observation.record
     if observation.device_user is not None:
         line["device_user"] = observation.device_user
+    if observation.strip is not None:
+        line["strip"] = strip_message(observation.strip).model_dump()
     return line
 
 
@@ -83,8 +86,9 @@ def _value(normal: readings.Normal) -> Mapping[str, Any]:
 
 
 def _fields(frame: Frame) -> Mapping[str, Any]:
-    names = [f.name for f in dataclasses.fields(frame) if f.name not in ("raw", "group")]
-    return {"type": type(frame).__name__, **{name: _plain(getattr(frame, name)) for name in names}}
+    names = [f.name for f in dataclasses.fields(frame) if f.name not in ("raw", "group", "wave")]
+    fields = {"type": type(frame).__name__, **{name: _plain(getattr(frame, name)) for name in names}}
+    return fields | {"wave": _plain(frame.wave)} if frame.wave else fields
 
 
 def _plain(value: Any) -> Any:
@@ -124,7 +128,7 @@ def _characteristic(driver: Driver[Any], given: str | None) -> str | None:
     if not driver.characteristics:
         return None
     if given is None:
-        return driver.characteristics[0]
+        return driver.default_characteristic
     word = given.strip().lower().removeprefix("0x")
     return f"0000{word}-0000-1000-8000-00805f9b34fb" if len(word) == 4 else word
 

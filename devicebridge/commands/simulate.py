@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .. import registry
-from ..sdk.simulation import Expected, GattSimulator, SerialSimulator
+from ..sdk.simulation import Expected, SerialSimulator, Simulator, links
 from .errors import EX_USAGE, CommandError
 
 
@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
         return asyncio.run(_room(args.room, _clock(args.timezone)))
     if args.driver is None:
         raise CommandError("say which DRIVER to simulate; devicebridge simulate --list shows them", EX_USAGE)
-    simulator = _simulator(args.driver)
-    if isinstance(simulator, GattSimulator):
+    simulator = next((s for s in links(_simulator(args.driver)) if isinstance(s, SerialSimulator)), None)
+    if simulator is None:
         raise CommandError(f"{args.driver} is a Bluetooth LE device: simulate it in a room, with --room FILE", EX_USAGE)
     if not 0 < args.speed <= 1000:
         raise CommandError("--speed is a factor from above 0 to 1000", EX_USAGE)
@@ -58,7 +58,7 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _simulator(name: str) -> SerialSimulator | GattSimulator:
+def _simulator(name: str) -> Simulator:
     try:
         return registry.simulator(name)
     except KeyError:

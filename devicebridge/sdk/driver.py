@@ -61,13 +61,22 @@ class Evidence(StrEnum):
     OTHER_PROJECT = "other-project"
 
 
+class LinkKind(StrEnum):
+    SERIAL = "serial"
+    GATT = "gatt"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model this driver reads, and why we say so. `source` is a public document, capture or project."""
+    """A model this driver reads, and why we say so. `source` is a public document, capture or project.
+
+    link: the one it has, or for which the evidence stands; None for all that the driver knows.
+    """
 
     name: str
     evidence: Evidence
     source: str
+    link: LinkKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +85,14 @@ class Rhythm:
 
     idle_timeout_s: an open link without a byte for this long is lost; None where silence is normal.
     session_timeout_s: a session that lasts longer is ended; None for devices that stay connected.
+    silence_budget_s: one that is connected and not heard for this long is "silent", and somebody must look. Left out
+        it is the idle time-out of a serial line; over Bluetooth LE, where devices sleep between measurements, and
+        for lines where silence is normal, there is none, and the link is all the evidence.
     """
 
     idle_timeout_s: float | None = None
     session_timeout_s: float | None = None
+    silence_budget_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +143,11 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver(Generic[O]):
     """session(link, outlet, options): reads the link (ByteLink or GattLink, as the manifest says) until it ends.
+    Where the manifest has both kinds, the config's `port` or `address` chooses.
 
     codec(options, model, characteristic): a fresh codec. `model` is the device's own word for itself, where known,
     and chooses quirks; `characteristic` is a full UUID for GATT, None for serial.
-    characteristics: the UUIDs `codec` understands, the first being the default; empty for serial.
+    characteristics: the UUIDs `codec` understands, the first being the default; none without Bluetooth LE.
     streams: those of them whose values are pieces of one stream of bytes.
     """
 
@@ -143,3 +157,8 @@ class Driver(Generic[O]):
     codec: Callable[[O, str | None, str | None], Codec]
     characteristics: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
+
+    @property
+    def default_characteristic(self) -> str | None:
+        """Whose values bytes are of which only the driver is known; None for those of a serial line."""
+        return None if self.manifest.serial else next(iter(self.characteristics), None)

@@ -6,8 +6,12 @@ such a characteristic is a stream codec (see `Driver.streams`), and `Interview` 
 
 from __future__ import annotations
 
-from .gatt_device import Arrivals
-from .links import GattLink
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from .gatt_device import About, Arrivals, introduce
+from .links import GattLink, UnexpectedDevice
+from .outlet import Outlet
 
 PIECE_BYTES = 20
 """What fits a packet of the smallest kind, which every device takes."""
@@ -22,6 +26,7 @@ class GattLine:
         self._write_to = write_to
 
     async def read(self) -> bytes:
+        """One value."""
         while True:
             arrived = await self._arrivals.next(None)
             if arrived is not None and arrived[1]:
@@ -30,3 +35,16 @@ class GattLine:
     async def write(self, data: bytes, /) -> None:
         for start in range(0, len(data), PIECE_BYTES):
             await self._link.write(self._write_to, data[start : start + PIECE_BYTES])
+
+
+@asynccontextmanager
+async def line(link: GattLink, outlet: Outlet, notify: str, write_to: str) -> AsyncIterator[tuple[GattLine, About]]:
+    """The line, subscribed to, and what the device said of itself. Raises UnexpectedDevice where there is none."""
+    if not (link.has(notify) and link.has(write_to)):
+        raise UnexpectedDevice
+    arrivals = Arrivals(await link.subscribe(notify))
+    try:
+        about = await introduce(link, outlet)
+        yield GattLine(link, arrivals, write_to), about
+    finally:
+        await arrivals.close()

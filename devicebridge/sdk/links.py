@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Loss(StrEnum):
@@ -58,8 +58,12 @@ class ByteLink(Protocol):
     async def write(self, data: bytes, /) -> None: ...
 
 
+@runtime_checkable
 class GattLink(Protocol):
-    """A connected Bluetooth LE peripheral. Characteristics are named by their full lower-case UUID."""
+    """A connected Bluetooth LE peripheral. Characteristics are named by their full lower-case UUID.
+
+    A session that may be given a serial line as well tells by `isinstance`.
+    """
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from .bluetooth import (
@@ -20,7 +21,7 @@ from .bluetooth import (
     SERIAL_NUMBER,
     uuid16,
 )
-from .simulation import Access, Characteristic, Service
+from .simulation import Access, Characteristic, GattPort, GattScenario, SerialScenario, Service
 
 UNSET_TIME = bytes(7)
 """Date Time of a clock that was never set: no part of the date is known."""
@@ -78,3 +79,60 @@ class Inbox:
 
     async def next(self) -> bytes:
         return await self._values.get()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uart:
+    """A service in which a device says what it says on its serial line, in pieces as long as a packet.
+
+    write: the characteristic of the host's questions; it may be `notify` itself. others: the device's other services.
+    """
+
+    service: str
+    notify: str
+    write: str
+    others: tuple[Service, ...] = ()
+    piece_bytes: int = 20
+
+    def scenario(self, on_cable: SerialScenario) -> GattScenario:
+        """The same over Bluetooth LE; when it is over the device hangs up."""
+        inbox = Inbox()
+
+        def services() -> tuple[Service, ...]:
+            inbox.clear()
+            access = {self.notify: Access.NOTIFY}
+            access[self.write] = access.get(self.write, Access(0)) | Access.WRITE | Access.WRITE_WITHOUT_RESPONSE
+            line = tuple(Characteristic(uuid=uuid, access=a, written=inbox.written) for uuid, a in access.items())
+            return (Service(self.service, line), *self.others)
+
+        async def run(port: GattPort) -> None:
+            await port.subscribed(self.notify)
+            await on_cable.run(_UartPort(self, port, inbox))
+
+        return GattScenario(
+            title=on_cable.title,
+            services=services,
+            run=run,
+            expected=on_cable.expected,
+            options=on_cable.options,
+            faulty=on_cable.faulty,
+        )
+
+
+class _UartPort:
+    """A SerialPort."""
+
+    def __init__(self, uart: Uart, port: GattPort, inbox: Inbox) -> None:
+        self._uart = uart
+        self._port = port
+        self._inbox = inbox
+
+    async def read(self) -> bytes:
+        return await self._inbox.next()
+
+    async def write(self, data: bytes, /) -> None:
+        for start in range(0, len(data), self._uart.piece_bytes):
+            await self._port.notify(self._uart.notify, data[start : start + self._uart.piece_bytes])
+
+    async def pause(self, seconds: float, /) -> None:
+        await self._port.pause(seconds)

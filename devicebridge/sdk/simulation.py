@@ -15,6 +15,7 @@ from typing import Protocol
 
 from .driver import SerialSpec
 from .values import Absent, Kind, Name, Origin, Status
+from .wave import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +66,15 @@ class SerialPort(Protocol):
 class SerialScenario:
     """run: plays the device until it has no more to say, then returns; the host hangs up or plays it again.
 
+    rows: of a device with EKG leads, its samples from the first that is sent on; rows of None where the scenario loses
+        them on the way.
     faulty: the scenario breaks the protocol on purpose; `expected` is what must still come through.
     """
 
     title: str
     run: Callable[[SerialPort], Awaitable[None]]
     expected: tuple[Expected, ...] = ()
+    rows: tuple[Row, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     faulty: bool = False
 
@@ -148,12 +152,16 @@ class GattPort(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GattScenario:
-    """services: a fresh attribute table for each play. run: plays one connection; then the peripheral hangs up."""
+    """services: a fresh attribute table for each play. run: plays one connection; then the peripheral hangs up.
+
+    rows: as for SerialScenario.
+    """
 
     title: str
     services: Callable[[], tuple[Service, ...]]
     run: Callable[[GattPort], Awaitable[None]]
     expected: tuple[Expected, ...] = ()
+    rows: tuple[Row, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     faulty: bool = False
 
@@ -172,4 +180,25 @@ class GattSimulator:
     measure: Callable[[Vitals], GattScenario] | None = None
 
 
-Simulator = SerialSimulator | GattSimulator
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DualSimulator:
+    """A device that is met on a serial line or over Bluetooth LE. The names of its scenarios are not shared."""
+
+    serial: SerialSimulator
+    gatt: GattSimulator
+
+    @property
+    def id(self) -> str:
+        return self.serial.id
+
+    @property
+    def scenarios(self) -> Mapping[str, SerialScenario | GattScenario]:
+        return {**self.serial.scenarios, **self.gatt.scenarios}
+
+
+Simulator = SerialSimulator | GattSimulator | DualSimulator
+
+
+def links(simulator: Simulator) -> tuple[SerialSimulator | GattSimulator, ...]:
+    """The simulator of each link that the device has."""
+    return (simulator.serial, simulator.gatt) if isinstance(simulator, DualSimulator) else (simulator,)

@@ -8,8 +8,10 @@ Each check is a function that raises AssertionError with a sentence that says wh
 
 from __future__ import annotations
 
+import itertools
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +22,9 @@ from typing import Any
 from .. import registry
 from ..sdk.codec import Codec, Frame, Noise
 from ..sdk.driver import Driver, Options
-from ..sdk.simulation import GattScenario, GattSimulator, SerialScenario, SerialSimulator, Simulator
+from ..sdk.simulation import GattScenario, GattSimulator, SerialScenario, SerialSimulator, Simulator, links
 from ..sdk.values import Status
+from ..sdk.wave import Row
 from . import injectors, vectors
 from .trials import (
     Outcome,
@@ -87,14 +90,22 @@ def _cases(installed: Installed) -> Iterator[Case]:
         return  # which the first case reports
     yield Case(f"{name}-options", partial(check_options, driver))
     yield Case(f"{name}-vectors", partial(check_vectors, installed))
-    if isinstance(simulator, GattSimulator):
-        yield Case(f"{name}-codec", partial(check_value_codec, driver))
-        for number, characteristic in enumerate(driver.streams):
-            yield Case(f"{name}-codec-junk-{number}", partial(check_junk, driver, characteristic))
-            yield Case(f"{name}-codec-cut-{number}", partial(check_cut_values, installed, characteristic))
-        for title, gatt in simulator.scenarios.items():
-            yield Case(f"{name}-radio-{title}", partial(check_over_radio, driver, simulator, gatt))
-        return
+    for link in links(simulator):
+        yield from _gatt_cases(installed, link) if isinstance(link, GattSimulator) else _serial_cases(driver, link)
+
+
+def _gatt_cases(installed: Installed, simulator: GattSimulator) -> Iterator[Case]:
+    name, driver = installed.id, installed.driver
+    yield Case(f"{name}-codec", partial(check_value_codec, driver))
+    for number, characteristic in enumerate(driver.streams):
+        yield Case(f"{name}-codec-junk-{number}", partial(check_junk, driver, characteristic))
+        yield Case(f"{name}-codec-cut-{number}", partial(check_cut_values, installed, characteristic))
+    for title, scenario in simulator.scenarios.items():
+        yield Case(f"{name}-radio-{title}", partial(check_over_radio, driver, simulator, scenario))
+
+
+def _serial_cases(driver: Driver[Any], simulator: SerialSimulator) -> Iterator[Case]:
+    name = driver.manifest.id
     yield Case(f"{name}-codec-junk", partial(check_junk, driver))
     for title, scenario in simulator.scenarios.items():
         for check in SERIAL_CHECKS:
@@ -117,10 +128,13 @@ def check_identity(installed: Installed) -> None:
     assert manifest.models, f"{name}: the manifest names no model"
     unsourced = [model.name for model in manifest.models if not model.source]
     assert not unsourced, f"{name}: no public source for {unsourced}"
-    is_serial = isinstance(simulator, SerialSimulator)
-    link = manifest.serial if is_serial else manifest.gatt
-    assert link is not None, f"{name}: its simulator's link is not among the manifest's"
-    assert is_serial or driver.characteristics, f"{name}: a Bluetooth LE driver names its characteristics"
+    for link in links(simulator):
+        spec = manifest.serial if isinstance(link, SerialSimulator) else manifest.gatt
+        assert spec is not None, f"{name}: its simulator's link is not among the manifest's"
+        assert link.id == name, f"{name}: one of its simulators calls itself {link.id}"
+    shared = sum(len(link.scenarios) for link in links(simulator)) - len(simulator.scenarios)
+    assert not shared, f"{name}: its simulators share {shared} names of scenarios"
+    assert not manifest.gatt or driver.characteristics, f"{name}: a Bluetooth LE driver names its characteristics"
 
 
 def check_options(driver: Driver[Any]) -> None:
@@ -143,6 +157,9 @@ def check_vectors(installed: Installed) -> None:
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise AssertionError(f"{installed.id}: vectors.json cannot be read ({error!r})") from None
     assert found, f"{installed.id}: vectors.json holds no vector"
+    ids = Counter(vector.id for vector in found)
+    twice = sorted(name for name, times in ids.items() if times > 1)
+    assert not twice, f"{installed.id}: vectors.json has these ids more than once: {twice}"
     for vector in found:
         assert vector.kind in vectors.KINDS, f"{installed.id}, vector {vector.id}: unknown kind {vector.kind}"
         assert vector.source, f"{installed.id}, vector {vector.id}: no source"
@@ -256,6 +273,9 @@ def check_flipped(driver: Driver[Any], scenario: SerialScenario) -> None:
         assert not is_noticed or _is_within(outcome.readings, expected), (
             f"{driver.manifest.id}: with bit {bit} of {scenario.title!r} turned over it reads {outcome.readings}"
         )
+        assert not is_noticed or _is_within(_sampled(outcome.rows), scenario.rows), (
+            f"{driver.manifest.id}: with bit {bit} of {scenario.title!r} turned over it gives other samples"
+        )
 
 
 def check_doubled(driver: Driver[Any], scenario: SerialScenario) -> None:
@@ -320,6 +340,10 @@ def _ends_with(items: Sequence[Frame], tail: Sequence[Frame]) -> bool:
     return not tail or [frame.raw for frame in items[-len(tail) :]] == [frame.raw for frame in tail]
 
 
+def _sampled(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if any(sample is not None for sample in row)]
+
+
 def _is_within(some: Sequence[object], all_of: Sequence[object]) -> bool:
     """`some` is `all_of` with none or several left out."""
     rest = iter(all_of)
@@ -330,6 +354,12 @@ def _check_exact(driver: Driver[Any], scenario: SerialScenario | GattScenario, o
     expected = tuple(map(expectation, scenario.expected))
     assert outcome.readings == expected, (
         f"{driver.manifest.id}, {how}: {scenario.title!r} must give {expected}, gave {outcome.readings}"
+    )
+    pairs = zip(outcome.rows, scenario.rows, strict=False)
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    assert outcome.rows == scenario.rows, (
+        f"{driver.manifest.id}, {how}: of {len(scenario.rows)} samples in {scenario.title!r} {len(outcome.rows)} came, "
+        f"{same} of them right"
     )
     _check_published(driver, scenario)
 
@@ -344,4 +374,7 @@ def _check_prefix(driver: Driver[Any], scenario: SerialScenario, outcome: Outcom
     expected = tuple(map(expectation, scenario.expected))
     assert outcome.readings == expected[: len(outcome.readings)], (
         f"{driver.manifest.id}, {how}: {scenario.title!r} gave {outcome.readings}, which is no beginning of {expected}"
+    )
+    assert outcome.rows == scenario.rows[: len(outcome.rows)], (
+        f"{driver.manifest.id}, {how}: the samples of {scenario.title!r} are no beginning of what was sent"
     )

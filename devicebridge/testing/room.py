@@ -13,12 +13,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import registry
-from ..sdk.simulation import Expected, GattScenario, GattSimulator, SerialPort, SerialScenario, SerialSimulator, Vitals
+from ..sdk.simulation import (
+    Expected,
+    GattScenario,
+    GattSimulator,
+    SerialPort,
+    SerialScenario,
+    SerialSimulator,
+    Vitals,
+    links,
+)
 from .patient import vitals
 from .serial_host import End, HungUp, real_time, serve_tcp
 
@@ -30,6 +39,7 @@ class RoomDevice(BaseModel):
 
     name: str
     simulator: str
+    link: Literal["serial", "bluetooth"] | None = None  # for one that has both; else serial
     first_s: float = Field(default=0, ge=0)
     every_s: float = Field(gt=0)
 
@@ -112,7 +122,7 @@ def load_plan(path: Path) -> RoomPlan:
 async def open_room(plan: RoomPlan, *, now: Callable[[], datetime] = datetime.now) -> AsyncIterator[Room]:
     """The devices on their links. Raises KeyError for a simulator that is not installed."""
     async with AsyncExitStack() as stack:
-        simulators = {device.name: registry.simulator(device.simulator) for device in plan.device}
+        simulators = {device.name: _simulator(device) for device in plan.device}
         players: dict[str, _Player] = {}
         ether: Any = None
         if any(isinstance(simulator, GattSimulator) for simulator in simulators.values()):
@@ -125,6 +135,12 @@ async def open_room(plan: RoomPlan, *, now: Callable[[], datetime] = datetime.no
             else:
                 players[name] = await stack.enter_async_context(_SerialPlayer.host(simulator))
         yield Room(plan, players, await ether.serve_tcp() if ether else "", now)
+
+
+def _simulator(device: RoomDevice) -> SerialSimulator | GattSimulator:
+    there = links(registry.simulator(device.simulator))
+    wanted = GattSimulator if device.link == "bluetooth" else SerialSimulator
+    return next((simulator for simulator in there if isinstance(simulator, wanted)), there[0])
 
 
 class _GattPlayer:

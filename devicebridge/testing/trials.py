@@ -19,7 +19,7 @@ from ..sdk.links import LinkLost, Loss
 from ..sdk.outlet import DeviceClock, DeviceIdentity, Event
 from ..sdk.simulation import Expected, GattScenario, GattSimulator, SerialScenario
 from ..sdk.values import Observation
-from ..sdk.wave import Wave
+from ..sdk.wave import Row, Wave
 from .serial_host import End, Fault, HungUp, SerialHost, instant, serve_pty, serve_tcp, with_faults
 
 TIMEOUT_S = 30.0  # a trial has no pauses: it takes milliseconds
@@ -39,9 +39,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """readings: in order, with repeats of one measurement (the same id) left out. noises: pieces not understood."""
+    """readings: in order, with repeats of one measurement (the same id) left out. noises: pieces not understood.
+
+    rows: the samples of an EKG, each in its place; rows of None where some are missing.
+    """
 
     readings: tuple[Reading, ...]
+    rows: tuple[Row, ...]
     reason: Loss | None
     noises: int
     repeats: int
@@ -204,7 +208,16 @@ async def _session(
     except TimeoutError:
         raise AssertionError(f"{driver.manifest.id}: the session did not end with its link") from None
     noises = sum(type(event).__name__ == "Noise" for event in collector.events)
-    return Outcome(tuple(collector.readings), reason, noises, collector.repeats)
+    return Outcome(tuple(collector.readings), _rows(collector.waves), reason, noises, collector.repeats)
+
+
+def _rows(waves: Sequence[Wave]) -> tuple[Row, ...]:
+    rows: list[Row] = []
+    for wave in waves:
+        missing = wave.first_index - waves[0].first_index - len(rows)
+        rows += [(None,) * len(wave.format.leads)] * missing
+        rows += wave.rows
+    return tuple(rows)
 
 
 async def _ended(driver: Driver[Any], session: asyncio.Future[None]) -> None:

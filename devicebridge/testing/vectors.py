@@ -5,7 +5,7 @@
 `expected` lists what the codec gives for these bytes, or is the one thing where a value is a whole. Each is
 {"kind", "values", ...} for a reading, with values as they are published; {"noise": why}; or {"frame": true} with the
 fields of a recognised frame that says nothing by itself. What is not named is not compared; "unit" is that of the
-first value.
+first value, "rows" are the samples of an EKG.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .. import readings
 from ..sdk.codec import Frame, Noise
 from ..sdk.driver import Driver
 from ..sdk.values import Observation
+from ..sdk.wave import Wave
 
 KINDS = frozenset({"capture", "spec", "standard", "test", "derived", "trap"})
 """Where bytes come from: hardware, an example in a manual or a standard, another project's test, made by hand from the
@@ -48,7 +49,7 @@ def load(folder: Traversable) -> list[Vector]:
 def check(driver: Driver[Any], vector: Vector) -> None:
     """Raises AssertionError unless the driver's codec reads the vector as it says."""
     options = driver.options.model_validate(dict(vector.options))
-    characteristic = vector.characteristic or next(iter(driver.characteristics), None)
+    characteristic = vector.characteristic or driver.default_characteristic
     codec = driver.codec(options, vector.model, characteristic)
     items = [*codec.feed(vector.data), *codec.close()]
     found = [_describe(item, expected) for item, expected in zip(items, vector.expected, strict=False)]
@@ -82,7 +83,8 @@ def _describe(item: Frame | Noise, expected: Mapping[str, Any]) -> dict[str, Any
         words = _reading(item.group[0])
     else:
         words = {"frame": True, **{name: getattr(item, name, None) for name in expected if name != "frame"}}
-    return {key: _comparable(value) for key, value in words.items() if key in expected or "kind" not in words}
+        words |= _wave(item.wave) if item.wave else {}
+    return {key: _comparable(value) for key, value in words.items() if key in expected or key in ("noise", "frame")}
 
 
 def _reading(observation: Observation) -> dict[str, Any]:
@@ -90,7 +92,8 @@ def _reading(observation: Observation) -> dict[str, Any]:
     return {
         "kind": observation.kind.value,
         "values": {n.name.value: _value(n) for n in normals},
-        "unit": normals[0].unit.value,
+        "unit": normals[0].unit.value if normals else None,
+        "rows": [list(row) for row in observation.strip.rows] if observation.strip else None,
         "status": [status.value for status in observation.status],
         "device_time": observation.device_time,
         "origin": observation.origin.value,
@@ -99,6 +102,19 @@ def _reading(observation: Observation) -> dict[str, Any]:
         "context": sorted(observation.context),
         "record": observation.record,
         "device_user": observation.device_user,
+    }
+
+
+def _wave(wave: Wave) -> dict[str, Any]:
+    return {
+        "rows": [list(row) for row in wave.rows],
+        "first_index": wave.first_index,
+        "after_unknown_gap": wave.after_unknown_gap,
+        "leads_off": sorted(wave.leads_off),
+        "leads": list(wave.format.leads),
+        "rate_hz": str(wave.format.rate_hz),
+        "scale": str(wave.format.scale),
+        "wave_unit": wave.format.unit.value,
     }
 
 
@@ -116,7 +132,7 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _number(inner) if isinstance(inner, str) else inner for key, inner in value.items()}
     if isinstance(value, list):
-        return sorted(value)
+        return value if value and isinstance(value[0], list) else sorted(value)
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 

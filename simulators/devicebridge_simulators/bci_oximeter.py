@@ -1,6 +1,7 @@
 """A finger oximeter that streams five-byte packets, written from Shanghai Berry's "BCI Protocol V1.2".
 
-It speaks a hundred times a second (sixty where it is a Contec), and takes no commands.
+It speaks a hundred times a second (sixty where it is a Contec), and takes no commands. Over Bluetooth LE it says the
+same in Microchip's Transparent UART, four packets in a value (com.berry_med.bci.blutooth, Model.java).
 """
 
 from __future__ import annotations
@@ -11,8 +12,23 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from devicebridge.sdk import Kind, Name, Parity, SerialSpec, Status
-from devicebridge.sdk.simulation import Expected, SerialPort, SerialScenario, SerialSimulator, Vitals
+from devicebridge.sdk.peripheral import Uart, device_information
+from devicebridge.sdk.simulation import (
+    DualSimulator,
+    Expected,
+    GattSimulator,
+    SerialPort,
+    SerialScenario,
+    SerialSimulator,
+    Vitals,
+)
 
+UART = Uart(
+    service="49535343-fe7d-4ae5-8fa9-9fafd205e455",
+    notify="49535343-1e4d-4bd9-ba61-23c647249616",
+    write="49535343-8841-43f4-a8d4-ecbe34729bb3",
+    others=(device_information("BM1000C", "SIM-BM-1"),),
+)
 NO_SPO2, NO_PULSE = 127, 255
 PACKETS_PER_WRITE = 10
 GARBAGE = bytes.fromhex("0d0a4f4b00ff8080c1330a5a")
@@ -121,7 +137,7 @@ def _missing_bytes() -> list[bytes]:
 CONTEC = {"packets_per_s": 60, "steady_s": 1}
 _HELD = [replace(m, no_finger=m.spo2 != NO_SPO2) for m in _brief(97, 72)]
 
-SIMULATOR = SerialSimulator(
+_SERIAL = SerialSimulator(
     id="bci-oximeter",
     line=SerialSpec(baud=115_200, parity=Parity.NONE),
     scenarios={
@@ -174,4 +190,17 @@ SIMULATOR = SerialSimulator(
     },
     measure=measure,
     rest=SerialScenario(title="no finger", run=stream([NO_FINGER] * 100)),
+)
+
+_OVER_RADIO = ("spot", "fast-pulse", "two-fingers", "finger-off", "searching", "garbage", "missing-bytes")
+
+SIMULATOR = DualSimulator(
+    serial=_SERIAL,
+    gatt=GattSimulator(
+        id="bci-oximeter",
+        name="BerryMed",
+        advertised=(UART.service,),
+        scenarios={f"ble-{name}": UART.scenario(_SERIAL.scenarios[name]) for name in _OVER_RADIO},
+        measure=lambda vitals: UART.scenario(measure(vitals)),
+    ),
 )

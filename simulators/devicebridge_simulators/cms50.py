@@ -1,6 +1,8 @@
 """A Contec CMS50D+ with firmware 4.6 on its cable, from Contec's "Communication protocol of pulse oximeter V7.0".
 
-It says nothing until it is asked for its live data, and then speaks sixty times a second, finger or no finger.
+It says nothing until it is asked for its live data, and then speaks sixty times a second, finger or no finger. Beside
+it a CMS50D-BT, which does so over Bluetooth LE, once a second, as long as it hears a heartbeat now and then
+(tobiasisenberg/OxiVis issue 2; icefest/pulseoxdl, src/exchange.h).
 """
 
 from __future__ import annotations
@@ -12,13 +14,26 @@ from datetime import datetime
 from decimal import Decimal
 
 from devicebridge.sdk import Kind, Name, SerialSpec, Status
-from devicebridge.sdk.simulation import Expected, SerialPort, SerialScenario, SerialSimulator, Vitals
+from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.peripheral import Uart
+from devicebridge.sdk.simulation import (
+    DualSimulator,
+    Expected,
+    GattScenario,
+    GattSimulator,
+    SerialPort,
+    SerialScenario,
+    SerialSimulator,
+    Vitals,
+)
 
 PER_S = 60
 PACKAGES_PER_WRITE = 6
 NO_SPO2, NO_PULSE, NO_PERFUSION = 127, 255, 0xFFFF
 LIVE, MODEL, RECORDING_DATE, FEEDBACK, DISCONNECT, RECORDED, RECORDING_TIME = 0x01, 0x02, 0x07, 0x0B, 0x0D, 0x0F, 0x12
 START_LIVE, QUERY_MODEL = bytes.fromhex("7d81a1808080808080"), bytes.fromhex("7d81a8808080808080")
+START_SHORT, HEARTBEAT_SHORT, HEARTBEAT_EVERY = bytes.fromhex("9b011c"), bytes.fromhex("9a1a"), 5
+UART = Uart(service=uuid16(0xFF12), notify=uuid16(0xFF02), write=uuid16(0xFF01))
 IS_RECORDING = 3
 NIGHT = datetime(2026, 11, 20, 23, 12, 5)
 GARBAGE = bytes.fromhex("0d0a4f4b00c1330a5a7e")
@@ -106,13 +121,13 @@ def stream(moments: Sequence[Moment], before: bytes = b"") -> Run:
     return answering([before, *pieces] if before else pieces, PACKAGES_PER_WRITE / PER_S)
 
 
-def answering(pieces: Iterable[bytes], every_s: float) -> Run:
+def answering(pieces: Iterable[bytes], every_s: float, start: bytes = START_LIVE) -> Run:
     """Waits for the request, answers the question for the model if there was one, and sends the pieces."""
     pieces = list(pieces)
 
     async def run(port: SerialPort) -> None:
         heard = b""
-        while START_LIVE not in heard:
+        while start not in heard:
             heard = (heard + await port.read())[-64:]
         if QUERY_MODEL in heard:
             await port.write(model("50D(A)+"))
@@ -143,6 +158,43 @@ def _brief(title: str, moments: Sequence[Moment], *expected: Expected) -> Serial
     return SerialScenario(title=title, run=stream(moments), expected=expected, options=dict(BRIEF))
 
 
+def seconds(*values: tuple[int, int]) -> Run:
+    """SpO2 and pulse rate of each second of a CMS50D-BT, which wants a heartbeat after every five."""
+
+    async def run(port: SerialPort) -> None:
+        assert await port.read() == START_SHORT
+        for number, value in enumerate(values, 1):
+            await port.write(short_measurement(*value))
+            await port.pause(1.0)
+            if number % HEARTBEAT_EVERY == 0:
+                assert await port.read() == HEARTBEAT_SHORT
+
+    return run
+
+
+def short_finger(spo2: int, pulse: int, steady_s: int = 6) -> list[tuple[int, int]]:
+    """No finger, one that settles and holds still, no finger."""
+    off = (NO_SPO2, NO_PULSE)
+    return [off, (spo2 - 6, pulse + 19), (spo2 - 3, pulse + 14), *[(spo2, pulse)] * steady_s, off]
+
+
+def _over_radio(title: str, values: Sequence[tuple[int, int]], *expected: Expected) -> GattScenario:
+    return UART.scenario(SerialScenario(title=f"CMS50D-BT: {title}", run=seconds(*values), expected=expected))
+
+
+def _measure_over_radio(vitals: Vitals) -> GattScenario:
+    spo2, pulse = vitals.spo2_percent, vitals.pulse_per_min
+    return _over_radio(f"{spo2} %, {pulse}/min", short_finger(spo2, pulse), expect(spo2, pulse))
+
+
+async def _damaged(port: SerialPort) -> None:
+    """The pulse rate of every other second arrives with a bit turned over."""
+    await port.read()
+    for number in range(12):
+        frame = short_measurement(97, 72)
+        await port.write(frame if number % 2 else frame[:3] + bytes((frame[3] ^ 8,)) + frame[4:])
+
+
 def _short_frames() -> list[bytes]:
     """Seven seconds: no finger, four settling and five steady, no finger."""
     seconds = [(NO_SPO2, NO_PULSE), (88, 150), (92, 145), *[(96, 131)] * 6, (NO_SPO2, NO_PULSE)]
@@ -155,7 +207,7 @@ def _missing_bytes() -> list[bytes]:
     return [data if n % 11 else data[:4] + data[5:] for n, data in enumerate(sent)]
 
 
-SIMULATOR = SerialSimulator(
+_SERIAL = SerialSimulator(
     id="cms50",
     line=SerialSpec(baud=115_200),
     scenarios={
@@ -223,4 +275,37 @@ SIMULATOR = SerialSimulator(
     },
     measure=measure,
     rest=SerialScenario(title="no finger", run=stream([NO_FINGER] * PER_S)),
+)
+
+SIMULATOR = DualSimulator(
+    serial=_SERIAL,
+    gatt=GattSimulator(
+        id="cms50",
+        name="SpO208",
+        advertised=(UART.service,),
+        scenarios={
+            "ble-spot": _over_radio("finger in, finger out", short_finger(97, 72), expect(97, 72)),
+            "ble-fast-pulse": _over_radio("a pulse rate above 127", short_finger(96, 131), expect(96, 131)),
+            "ble-two-fingers": _over_radio(
+                "two patients, one after the other",
+                short_finger(97, 72) + short_finger(88, 104),
+                expect(97, 72),
+                expect(88, 104),
+            ),
+            "ble-long": _over_radio("a finger for half a minute", short_finger(97, 72, 30), expect(97, 72)),
+            "ble-too-brief": _over_radio("four steady seconds are not enough", short_finger(97, 72, 4)),
+            "ble-no-finger": _over_radio("nobody", [(NO_SPO2, NO_PULSE)] * 10),
+            "ble-with-waves": UART.scenario(
+                SerialScenario(
+                    title="CMS50D-BT: waves between the seconds",
+                    run=answering(_short_frames(), 1.0, START_SHORT),
+                    expected=(expect(96, 131),),
+                )
+            ),
+            "ble-damaged": UART.scenario(
+                SerialScenario(title="CMS50D-BT: every other second damaged", run=_damaged, faulty=True)
+            ),
+        },
+        measure=_measure_over_radio,
+    ),
 )

@@ -2,18 +2,33 @@
 UltraMini, from Daniel Thompson's ue_link.c and tidepool-org/uploader's oneTouchUltraMini.js.
 
 A meter answers until the host has read so many records from the newest on, and answered for the last one; then it is
-taken off the cable.
+taken off the cable. A Verio Flex does the same over Bluetooth LE, in fragments with receipts (dezi/xavaro,
+BlueToothGlucoseOneTouch.java; Gadgetbridge, OneTouchSupport.kt), and then hangs up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from devicebridge.sdk import Absent, Kind, Name, Origin, SerialSpec, Status
-from devicebridge.sdk.simulation import Expected, SerialPort, SerialScenario, SerialSimulator, Vitals
+from devicebridge.sdk.peripheral import Inbox, device_information
+from devicebridge.sdk.simulation import (
+    Access,
+    Characteristic,
+    DualSimulator,
+    Expected,
+    GattPort,
+    GattScenario,
+    GattSimulator,
+    SerialPort,
+    SerialScenario,
+    SerialSimulator,
+    Service,
+    Vitals,
+)
 
 CLOCK = datetime(2026, 11, 21, 14, 30, 15)
 VERIO_EPOCH, MINI_EPOCH = datetime(2000, 1, 1), datetime(1970, 1, 1)
@@ -195,7 +210,7 @@ _ALL = {"first_download": "all"}
 _MINI = {"family": "ultramini"}
 _NEVER_SET = datetime(2000, 1, 1, 0, 20)
 
-SIMULATOR = SerialSimulator(
+_SERIAL = SerialSimulator(
     id="lifescan",
     line=SerialSpec(baud=38_400),
     scenarios={
@@ -246,4 +261,131 @@ SIMULATOR = SerialSimulator(
         "half-a-frame": SerialScenario(title="Verio IQ: pulled in its first answer", run=_truncated, faulty=True),
     },
     measure=measure,
+)
+
+
+# --- A Verio Flex ------------------------------------------------------------------------------------------------
+
+SERVICE, WRITE, NOTIFY = (f"af9df7a{n}-e595-11e3-96b4-0002a5d5c51b" for n in (1, 2, 3))
+TESTS_MADE = 731
+"""The newest record's number."""
+_CLOCK, _COUNT, _COUNTER, _RECORD = b"\x03\x20\x02", b"\x03\x27\x00", b"\x03\x0a\x02\x06", b"\x03\xb3"
+NOT_ALLOWED, OK = 0x07, 0x06
+
+
+def flex_record(result: Result) -> bytes:
+    flags = bytes((result.control, 0, 0, 0, 0))
+    return b"\x03\x06" + seconds(result.when, VERIO_EPOCH) + result.mg_dl.to_bytes(2, "little") + flags
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flex:
+    """results: None for a number without a record. needed: after so many it hangs up. times: it says each thing so
+    often. fragment_bytes: how much of a packet fits beside the first byte."""
+
+    results: Sequence[Result | None]
+    needed: int
+    clock: datetime = CLOCK
+    times: int = 1
+    fragment_bytes: int = 19
+    is_bonded: bool = True
+    serial: str = "SIM-OT-1"
+
+    def scenario(
+        self, title: str, expected: Sequence[Expected] = (), options: Mapping[str, object] | None = None
+    ) -> GattScenario:
+        inbox = Inbox()
+
+        def services() -> tuple[Service, ...]:
+            inbox.clear()
+            line = (
+                Characteristic(uuid=NOTIFY, access=Access.NOTIFY),
+                Characteristic(uuid=WRITE, access=Access.WRITE, written=inbox.written),
+            )
+            return (Service(SERVICE, line), device_information("OneTouch Verio Flex", self.serial))
+
+        async def run(port: GattPort) -> None:
+            await port.subscribed(NOTIFY)
+            await self._talk(port, inbox)
+
+        return GattScenario(
+            title=f"Verio Flex: {title}", services=services, run=run, expected=tuple(expected), options=options or {}
+        )
+
+    async def _talk(self, port: GattPort, inbox: Inbox) -> None:
+        served = 0
+        while True:
+            value = await inbox.next()
+            if value[0] >= 0x80:
+                continue  # for what it said a second time
+            assert value[0] == 1, value.hex()
+            ((_, message),) = packets(bytearray(value[1:]))
+            await port.notify(NOTIFY, b"\x81")
+            await port.pause(ANSWER_DELAY_S)
+            await self._say(port, inbox, packet(self._answer(message)))
+            served += message.startswith(_RECORD)
+            if message == _COUNT and served >= self.needed:
+                return
+
+    def _answer(self, message: bytes) -> bytes:
+        if not self.is_bonded:
+            return bytes((3, NOT_ALLOWED))
+        if message.startswith(_RECORD):
+            result = self.results[TESTS_MADE - int.from_bytes(message[2:], "little")]
+            return flex_record(result) if result else bytes((3, OK))
+        there = sum(1 for result in self.results if result)
+        return {
+            _CLOCK: b"\x03\x06" + seconds(self.clock, VERIO_EPOCH),
+            _COUNT: b"\x03\x06" + there.to_bytes(2, "little"),
+            _COUNTER: b"\x03\x06" + TESTS_MADE.to_bytes(4, "little"),
+        }[message]
+
+    async def _say(self, port: GattPort, inbox: Inbox, answer: bytes) -> None:
+        """The next fragment after the receipt for this one."""
+        size = self.fragment_bytes
+        pieces = [answer[i : i + size] for i in range(0, len(answer), size)]
+        for place, piece in enumerate(pieces):
+            header = 0x40 + place if place else len(pieces)
+            for _ in range(self.times):
+                await port.notify(NOTIFY, bytes((header,)) + piece)
+            receipt = await inbox.next()
+            assert receipt == bytes((0x80 + header % 0x40,)), receipt.hex()
+
+
+def _flex_measure(vitals: Vitals) -> GattScenario:
+    value, now = 65 + vitals.systolic_mmhg // 2, vitals.local_time.replace(microsecond=0)
+    results = [Result(value, ago(1, now)), Result(133, ago(200, now))]
+    meter = Flex(results=results, needed=2, clock=now)
+    return meter.scenario(f"{value} mg/dL a minute ago", (glucose(value, ago(1, now)),))
+
+
+SIMULATOR = DualSimulator(
+    serial=_SERIAL,
+    gatt=GattSimulator(
+        id="lifescan",
+        name="OneTouch J7RG",
+        advertised=(SERVICE,),
+        scenarios={
+            "flex-visit": Flex(results=_VISIT, needed=3).scenario("two tests of this visit", _SENT),
+            "flex-backlog": Flex(results=_BACKLOG, needed=30).scenario(
+                "thirty stored tests, all wanted",
+                [glucose(90 + n, ago(60 * n)) for n in range(30, 0, -1)],
+                _ALL,
+            ),
+            "flex-odd-results": Flex(results=_ODD, needed=5).scenario(
+                "high, low, nothing, control solution", _ODD_SENT, _ALL
+            ),
+            "flex-wrong-clock": Flex(results=[Result(105, ago(2, _NEVER_SET))], clock=_NEVER_SET, needed=1).scenario(
+                "the clock was never set and counts from 2000",
+                (glucose(105, ago(2, _NEVER_SET), Status.CLOCK_UNSET),),
+            ),
+            "flex-fragments": Flex(results=_VISIT, needed=3, fragment_bytes=7).scenario("in small fragments", _SENT),
+            "flex-repeats": Flex(results=_VISIT, needed=3, times=2).scenario("it sends everything twice", _SENT),
+            "flex-gap": Flex(results=[_VISIT[0], None, *_VISIT[1:]], needed=4).scenario(
+                "a number without a record", _SENT
+            ),
+            "flex-not-bonded": Flex(results=_VISIT, needed=3, is_bonded=False).scenario("it allows nothing"),
+        },
+        measure=_flex_measure,
+    ),
 )

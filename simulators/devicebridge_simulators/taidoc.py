@@ -2,6 +2,7 @@
 foraBP.h and foraThermometer.h, and markchuang56/iOS-Demo (Fora.m, ForaW310.m).
 
 A device answers questions until the host has read so many records from the newest on; then it switches itself off.
+Over Bluetooth LE it says the same in the values of one characteristic (fora6_connect, live protocol evidence).
 """
 
 from __future__ import annotations
@@ -12,8 +13,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from devicebridge.sdk import Absent, Kind, Name, Origin, SerialSpec, Status
-from devicebridge.sdk.simulation import Expected, SerialPort, SerialScenario, SerialSimulator, Vitals
+from devicebridge.sdk.peripheral import Uart
+from devicebridge.sdk.simulation import (
+    DualSimulator,
+    Expected,
+    GattSimulator,
+    SerialPort,
+    SerialScenario,
+    SerialSimulator,
+    Vitals,
+)
 
+_ONE = "00001524-1212-efde-1523-785feabcd123"
+UART = Uart(service="00001523-1212-efde-1523-785feabcd123", notify=_ONE, write=_ONE)
 CLOCK = datetime(2026, 11, 21, 14, 30, 15)
 SERIAL = bytes.fromhex("4277112233445566")
 ANSWER_DELAY_S = 0.02
@@ -109,6 +121,7 @@ def device(
                 elif command in fixed:
                     await port.write(frame(command, fixed[command]))
                 else:
+                    assert command in (0x25, 0x26, 0x71), f"command {command:02x} starts, sets or erases"
                     await port.write(_stored(command, data, records))
                 if command in (0x26, 0x71):
                     served.add(data)
@@ -124,6 +137,17 @@ def _stored(command: int, data: bytes, records: Sequence[Record | bytes]) -> byt
     if isinstance(record, bytes):
         return record
     return frame(command, record.data if command == 0x26 else time(record.when, record.minute_flags, record.hour_flags))
+
+
+def twice(first: Run, then: Run) -> Run:
+    """Read, then used again, of which it tells, and read again."""
+
+    async def run(port: SerialPort) -> None:
+        await first(port)
+        await port.write(frame(0x54, bytes(4)))
+        await then(port)
+
+    return run
 
 
 def noisy(run: Run) -> Run:
@@ -238,7 +262,7 @@ _SCALE = [weighing(825, 1819, ago(1)), weighing(612, 1349, ago(5), unit=1), weig
 _ALL = {"first_download": "all"}
 _EARLY = datetime(2008, 1, 1, 0, 20, 0)
 
-SIMULATOR = SerialSimulator(
+_SERIAL = SerialSimulator(
     id="taidoc",
     line=SerialSpec(baud=19_200),
     scenarios={
@@ -301,4 +325,42 @@ SIMULATOR = SerialSimulator(
         ),
     },
     measure=measure,
+)
+
+_ON_RADIO = ("glucose", "backlog", "odd-results", "blood-pressure", "temperature", "oximetry", "weight", "wrong-clock")
+_AGAIN = [strip(131, ago(1)), *_STRIPS]
+
+SIMULATOR = DualSimulator(
+    serial=_SERIAL,
+    gatt=GattSimulator(
+        id="taidoc",
+        name="TAIDOC TD4183",
+        advertised=(UART.service,),
+        scenarios={
+            **{f"ble-{name}": UART.scenario(_SERIAL.scenarios[name]) for name in _ON_RADIO},
+            "ble-wakes": UART.scenario(
+                SerialScenario(
+                    title="TD-4277: it announces itself instead of answering the first question",
+                    run=device("4277", _STRIPS, needed=3, wakes=True),
+                    expected=_STRIPS_SENT,
+                )
+            ),
+            "ble-used-again": UART.scenario(
+                SerialScenario(
+                    title="TD-4183: a second test while it is connected",
+                    run=twice(device("4183", _STRIPS, needed=3), device("4183", _AGAIN, needed=2)),
+                    expected=(*_STRIPS_SENT, glucose("131", ago(1))),
+                )
+            ),
+            "ble-noisy": UART.scenario(
+                SerialScenario(
+                    title="TD-4277: noise before each answer",
+                    run=noisy(device("4277", _STRIPS, needed=3)),
+                    expected=_STRIPS_SENT,
+                    faulty=True,
+                )
+            ),
+        },
+        measure=lambda vitals: UART.scenario(measure(vitals)),
+    ),
 )

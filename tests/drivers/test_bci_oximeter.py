@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicebridge.sdk import Frame, InProgress, Name, Noise, Parity, Status
+from devicebridge.sdk import DeviceIdentity, Frame, InProgress, Loss, Name, Noise, Parity, Status
+from devicebridge.sdk.simulation import SerialPort, SerialScenario
 from devicebridge_drivers.bci_oximeter import DRIVER
 from devicebridge_drivers.bci_oximeter.codec import Packet, codec
 from devicebridge_drivers.bci_oximeter.session import BciOptions
-from devicebridge_simulators.bci_oximeter import NO_FINGER, Moment, packet
+from devicebridge_simulators.bci_oximeter import NO_FINGER, SIMULATOR, UART, Moment, packet
 from support.cable import Heard, hear
+from support.radio import play as play_over_radio
 
 GOOD = Moment(97, 72)
 SECOND = 60
@@ -161,3 +163,21 @@ def test_a_finger_is_noted_once() -> None:
 def test_the_line_of_each_model_is_named() -> None:
     lines = {(link.baud, link.parity) for link in DRIVER.manifest.links if hasattr(link, "baud")}
     assert lines == {(115_200, Parity.NONE), (19_200, Parity.ODD), (4_800, Parity.ODD)}
+
+
+def test_over_radio_a_finger_is_one_reading() -> None:
+    kept, lost = play_over_radio(DRIVER, SIMULATOR.gatt, "ble-spot")
+    assert lost is Loss.DISCONNECTED
+    assert len(kept.observations) == 1
+    assert [i.model for i in kept.noted(DeviceIdentity)] == ["BM1000C"]
+
+
+def test_over_radio_another_protocol_of_the_same_maker_gives_nothing() -> None:
+    """Twenty bytes with the head FF AA, in the same service; for thirty seconds."""
+
+    async def other(port: SerialPort) -> None:
+        for number in range(3_000):
+            await port.write(bytes((0xFF, 0xAA, number % 256, 0, 98, 98, 130, 70, 48, 0, 20, 20, 80, 100, 0, 0, 0)))
+
+    scenario = UART.scenario(SerialScenario(title="Berry Protocol V1.5", run=other))
+    assert play_over_radio(DRIVER, SIMULATOR.gatt, scenario)[0].observations == []

@@ -14,6 +14,7 @@ from devicebridge.sdk import (
     DeviceIdentity,
     Frame,
     InProgress,
+    Loss,
     Name,
     Noise,
     Origin,
@@ -23,12 +24,13 @@ from devicebridge_drivers.cms50 import DRIVER
 from devicebridge_drivers.cms50.codec import codec
 from devicebridge_drivers.cms50.frames import Command, Live, Measurement, Recording, Stored
 from devicebridge_drivers.cms50.packages import command
-from devicebridge_drivers.cms50.session import HEARTBEAT_PACKAGES, QUIET_S
+from devicebridge_drivers.cms50.session import HEARTBEAT_S, LIVE_PER_S, QUIET_S
 from devicebridge_simulators.cms50 import (
     NIGHT,
     NO_FINGER,
     PER_S,
     QUERY_MODEL,
+    SIMULATOR,
     START_LIVE,
     Moment,
     live,
@@ -38,6 +40,7 @@ from devicebridge_simulators.cms50 import (
     short_wave,
 )
 from support.cable import Heard, Piece, hear
+from support.radio import play as play_over_radio
 
 GOOD = Moment(97, 72)
 HEARTBEAT = bytes.fromhex("7d81af808080808080")  # headrotor/art-sensors, spO2/stream_data.py
@@ -195,9 +198,9 @@ def test_a_stream_that_stops_is_asked_for_again_and_ends_the_finger() -> None:
 
 
 def test_the_host_is_heard_every_five_seconds_and_says_nothing_else() -> None:
-    kept = play(lives([GOOD] * (2 * HEARTBEAT_PACKAGES + 1)))
+    kept = play(lives([GOOD] * (2 * HEARTBEAT_S * LIVE_PER_S + 1)))
     assert kept.writes == [QUERY_MODEL + START_LIVE, HEARTBEAT, HEARTBEAT]
-    assert HEARTBEAT_PACKAGES == 5 * PER_S
+    assert HEARTBEAT_S == 5
 
 
 def test_a_recording_is_no_spot_check() -> None:
@@ -232,3 +235,17 @@ def test_the_names_of_users_are_not_noted() -> None:
     """V7.0, types 4 and 5: a device id and a user's name, both set by whoever owns it."""
     kept = play([bytes.fromhex("0480f5f3e5f2a0a0a0"), bytes.fromhex("058080f5f3e5f28080")])
     assert kept.events == []
+
+
+def test_over_radio_it_is_asked_told_that_somebody_listens_and_named() -> None:
+    """The simulated CMS50D-BT says no sixth second before it has heard from us."""
+    kept, lost = play_over_radio(DRIVER, SIMULATOR.gatt, "ble-long")
+    assert lost is Loss.DISCONNECTED
+    assert len(kept.observations) == 1
+    assert DeviceIdentity(manufacturer="Contec", model="CMS50D-BT") in kept.noted(DeviceIdentity)
+
+
+def test_over_radio_damaged_seconds_prove_nothing() -> None:
+    kept, _ = play_over_radio(DRIVER, SIMULATOR.gatt, "ble-damaged")
+    assert kept.observations == []
+    assert len(kept.noted(Noise)) == 6

@@ -25,7 +25,7 @@ from devicebridge.sdk import (
     Status,
     Unit,
 )
-from devicebridge.sdk.simulation import SerialPort
+from devicebridge.sdk.simulation import SerialPort, SerialScenario
 from devicebridge_drivers.taidoc import DRIVER
 from devicebridge_drivers.taidoc.codec import Message, codec
 from devicebridge_drivers.taidoc.records import Measures, measures, moment
@@ -35,6 +35,8 @@ from devicebridge_simulators.taidoc import (
     CONTROL,
     FROM_BP,
     SERIAL,
+    SIMULATOR,
+    UART,
     Record,
     ago,
     device,
@@ -46,6 +48,7 @@ from devicebridge_simulators.taidoc import (
     weighing,
 )
 from support.cable import faulty, plug
+from support.radio import Remembering, meet, numbers, play
 
 # medical_ble_toolkit, tests/test_fora_protocol.py: 120/80 mmHg, mean 90, pulse 72
 PRESSURE = bytes.fromhex("5126785a5048a586")
@@ -313,3 +316,29 @@ def test_a_scale_that_is_used_meanwhile_is_read_anew() -> None:
         await device("2551", scale, needed=2)(port)
 
     assert plug(DRIVER, grows).sent == [("61.2",), ("82.5",)]
+
+
+# --- Over Bluetooth LE -------------------------------------------------------------------------------------------
+
+
+def test_over_radio_it_is_read_once_and_again_when_it_was_used() -> None:
+    kept, lost = play(DRIVER, SIMULATOR.gatt, "ble-used-again")
+    assert lost is Loss.DISCONNECTED
+    assert [numbers(o) for o in kept.observations][:2] == [{"glucose": 98}, {"glucose": 105}]
+    assert {i.serial for i in kept.noted(DeviceIdentity)} == {SERIAL.hex().upper(), None}
+
+
+def test_over_radio_the_next_visit_sends_what_is_new() -> None:
+    outlet = Remembering()
+    for records, needed in ((STRIPS[1:], len(STRIPS) - 1), (STRIPS, 2)):
+        on_cable = SerialScenario(title="a visit", run=device("4277", records, needed=needed))
+        meet(DRIVER, SIMULATOR.gatt, UART.scenario(on_cable), outlet, {"first_download": "all"})
+    assert len(outlet.observations) == len(STRIPS)
+
+
+@pytest.mark.parametrize(("model", "user"), [("4277", 0), ("3128", 1), ("3280", 1), ("4183", 1)])
+def test_models_that_keep_their_one_user_as_the_first(model: str, user: int) -> None:
+    kept = plug(DRIVER, device(model, [pressure(128, 96, 82, 71, ago(1))], needed=1))
+    said = [item for item in decode(kept.written) if isinstance(item, Message)]
+    assert {item.data[3] for item in said if item.command == 0x26} == {user}
+    assert {item.data[0] for item in said if item.command == 0x2B} == {user}

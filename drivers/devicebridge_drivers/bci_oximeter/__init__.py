@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from devicebridge.sdk import Codec as CodecLike
 from devicebridge.sdk import Driver
+from devicebridge.sdk.codec import ValueCodec
 
-from .codec import codec
+from .codec import NOTIFY, codec
 from .manifest import MANIFEST
 from .session import BciOptions, session
 
-
-def _codec(options: BciOptions, model: str | None, characteristic: str | None) -> CodecLike:
-    return codec()
-
-
-DRIVER = Driver(manifest=MANIFEST, options=BciOptions, session=session, codec=_codec)
+DRIVER = Driver(
+    manifest=MANIFEST,
+    options=BciOptions,
+    session=session,
+    codec=lambda _, __, characteristic: codec() if characteristic in (None, NOTIFY) else ValueCodec(None),
+    characteristics=(NOTIFY,),
+    streams=(NOTIFY,),
+)

@@ -16,6 +16,11 @@ from functools import lru_cache
 from devicebridge.sdk import Absent, Frame, Kind, Name, Observation, Status, Unit, Value, Why
 from devicebridge.sdk.framer import Framer
 
+SERVICE = "49535343-fe7d-4ae5-8fa9-9fafd205e455"
+NOTIFY = "49535343-1e4d-4bd9-ba61-23c647249616"
+WRITE = "49535343-8841-43f4-a8d4-ecbe34729bb3"
+"""Microchip's Transparent UART, as BerryMed has it (com.berry_med.bci.blutooth, Model.java); nothing is written."""
+
 PACKET_BYTES = 5
 NO_SPO2 = frozenset({0, 127})
 NO_PULSE = frozenset({0, 255})

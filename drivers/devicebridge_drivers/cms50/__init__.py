@@ -1,17 +1,20 @@
-"""Contec CMS50 finger oximeters with the protocol of 115,200 baud."""
+"""Contec CMS50 finger oximeters, on the cable of 115,200 baud and over Bluetooth LE."""
 
 from __future__ import annotations
 
-from devicebridge.sdk import Codec as CodecLike
 from devicebridge.sdk import Driver
+from devicebridge.sdk.codec import ValueCodec
 
 from .codec import codec
 from .manifest import MANIFEST
 from .session import Cms50Options, session
+from .short import NOTIFY, WRITE
 
-
-def _codec(options: Cms50Options, model: str | None, characteristic: str | None) -> CodecLike:
-    return codec()
-
-
-DRIVER = Driver(manifest=MANIFEST, options=Cms50Options, session=session, codec=_codec)
+DRIVER = Driver(
+    manifest=MANIFEST,
+    options=Cms50Options,
+    session=session,
+    codec=lambda _, __, characteristic: codec() if characteristic in (None, NOTIFY, WRITE) else ValueCodec(None),
+    characteristics=(NOTIFY, WRITE),
+    streams=(NOTIFY, WRITE),
+)

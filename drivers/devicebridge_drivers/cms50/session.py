@@ -3,7 +3,7 @@
 The live data go through the rule of `devicebridge.sdk.steady`, at sixty packages a second, or one of the short frames;
 a search for the pulse is not steady. A stream that has stopped ends the finger: whose comes next is not known. The
 device stops by itself if the host is not heard, so it is told now and then that the host is there, and asked again
-when it is silent.
+when it is silent. Over a cable it is asked in the current protocol, over Bluetooth LE in that of the short frames.
 
 Its recordings are not asked for (see `frames`): they are no spot checks. Nothing is set or erased.
 """
@@ -11,71 +11,122 @@ Its recordings are not asked for (see `frames`): they are no spot checks. Nothin
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
-from devicebridge.sdk import ByteLink, DeviceIdentity, Frame, InProgress, Noise, Outlet
+from devicebridge.sdk import ByteLink, DeviceIdentity, Frame, GattLink, InProgress, Noise, Outlet
+from devicebridge.sdk.gatt_line import line
 from devicebridge.sdk.steady import Act, SteadyOptions
 
 from .codec import codec
 from .frames import Live, Measurement, Model
 from .packages import command
+from .short import HEARTBEAT, NOTIFY, START_LIVE, WRITE
 
 QUIET_S = 1.0  # sixty packages late
 SHORT_QUIET_S = 2.5  # more than one short frame late, where no waves are sent between them
 LIVE_PER_S = 60
-HEARTBEAT_PACKAGES = 5 * LIVE_PER_S  # V7.0 wants one every five seconds
+HEARTBEAT_S = 5  # V7.0 wants one every five seconds
+RADIO_HEARTBEAT_S = 2  # five do for some, others are sent one more often (EMAY SleepO2: every second and a half)
 
-_QUERY_MODEL, _START_LIVE, _HEARTBEAT = command(0xA8), command(0xA1), command(0xAF)
+_MODELS = {  # by the advertised name: OSCAR, contec_ble_protocol.cpp; com.contec.phms (CMS50D)
+    "SpO201": "CMS50EW",
+    "SpO202": "CMS50FW",
+    "SpO206": "CMS50IW",
+    "SpO208": "CMS50D-BT",
+    "SpO211": "CMS50S",
+    "SpO212": "CMS60D1",
+    "SpO213": "CMS50S+",
+    "CMS50D": "CMS50D-BT",
+}
 
 
 class Cms50Options(SteadyOptions):
     """When a stream of values becomes a reading."""
 
 
-async def session(link: ByteLink, outlet: Outlet, options: Cms50Options) -> None:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the host says over one kind of link. values: the frames whose seconds are counted for the heartbeat."""
+
+    greeting: bytes
+    start_live: bytes
+    heartbeat: bytes
+    heartbeat_s: int
+    values: type[Frame]
+
+
+_CABLE = _Words(command(0xA8) + command(0xA1), command(0xA1), command(0xAF), HEARTBEAT_S, Live)
+_RADIO = _Words(START_LIVE, START_LIVE, HEARTBEAT, RADIO_HEARTBEAT_S, Measurement)
+
+
+async def session(link: ByteLink | GattLink, outlet: Outlet, options: Cms50Options) -> None:
     """Reads until the link ends."""
-    frames, act, model = codec(), Act(options), ""
-    packages, quiet_s = 0, QUIET_S
-    await link.write(_QUERY_MODEL + _START_LIVE)
-    while True:
-        for item in frames.feed(await _read(link, act, quiet_s)):
-            if isinstance(item, Noise):
-                outlet.note(item)
-                act.disturbed()
-            elif isinstance(item, Model):
-                model = _named(outlet, model, item)
-            elif isinstance(item, Live | Measurement):
-                await _report(outlet, act, item, LIVE_PER_S if isinstance(item, Live) else 1)
-                packages += isinstance(item, Live)
-                quiet_s = QUIET_S if isinstance(item, Live) else SHORT_QUIET_S
-        if packages >= HEARTBEAT_PACKAGES:
-            packages = 0
-            await link.write(_HEARTBEAT)
+    if not isinstance(link, GattLink):
+        await _Oximeter(link, outlet, options, _CABLE).read()
+        return
+    async with line(link, outlet, NOTIFY, WRITE) as (short_frames, about):
+        model = next((model for name, model in _MODELS.items() if link.name.startswith(name)), None)
+        if model is not None and about.identity.model is None:
+            outlet.note(DeviceIdentity(manufacturer="Contec", model=model))
+        await _Oximeter(short_frames, outlet, options, _RADIO).read()
 
 
-async def _read(link: ByteLink, act: Act, quiet_s: float) -> bytes:
-    """What arrives; asks again as long as nothing does."""
-    while True:
-        try:
-            async with asyncio.timeout(quiet_s):
-                return await link.read()
-        except TimeoutError:
-            act.ended()
-            await link.write(_START_LIVE)
+class _Oximeter:
+    def __init__(self, link: ByteLink, outlet: Outlet, options: Cms50Options, words: _Words) -> None:
+        self._link = link
+        self._outlet = outlet
+        self._words = words
+        self._act = Act(options)
+        self._quiet_s = QUIET_S if words.values is Live else SHORT_QUIET_S
+        self._model = ""
+
+    async def read(self) -> None:
+        frames, values = codec(), 0
+        await self._link.write(self._words.greeting)
+        while True:
+            for item in frames.feed(await self._arriving()):
+                await self._take(item)
+                values += isinstance(item, self._words.values)
+            if values >= self._words.heartbeat_s * _per_s(self._words.values):
+                values = 0
+                await self._link.write(self._words.heartbeat)
+
+    async def _arriving(self) -> bytes:
+        """What arrives; asks again as long as nothing does."""
+        while True:
+            try:
+                async with asyncio.timeout(self._quiet_s):
+                    return await self._link.read()
+            except TimeoutError:
+                self._act.ended()
+                await self._link.write(self._words.start_live)
+
+    async def _take(self, item: Frame | Noise) -> None:
+        if isinstance(item, Noise):
+            self._outlet.note(item)
+            self._act.disturbed()
+        elif isinstance(item, Model):
+            self._name(item)
+        elif isinstance(item, Live | Measurement):
+            self._quiet_s = QUIET_S if isinstance(item, Live) else SHORT_QUIET_S
+            await self._report(item)
+
+    async def _report(self, frame: Frame) -> None:
+        reading = self._act.next(frame.group[0], _per_s(type(frame)))
+        if isinstance(reading, InProgress):
+            self._outlet.note(reading)
+        elif reading is not None:
+            await self._outlet.emit(reading)
+
+    def _name(self, part: Model) -> None:
+        """The model's name comes in two parts, of which the second ends it."""
+        if part.index == 0:
+            self._model = part.text
+            return
+        if name := (self._model + part.text).strip():
+            self._outlet.note(DeviceIdentity(model=name))
+        self._model = ""
 
 
-async def _report(outlet: Outlet, act: Act, frame: Frame, per_s: int) -> None:
-    reading = act.next(frame.group[0], per_s)
-    if isinstance(reading, InProgress):
-        outlet.note(reading)
-    elif reading is not None:
-        await outlet.emit(reading)
-
-
-def _named(outlet: Outlet, so_far: str, part: Model) -> str:
-    """The model's name comes in two parts, of which the second ends it."""
-    if part.index == 0:
-        return part.text
-    name = (so_far + part.text).strip()
-    if name:
-        outlet.note(DeviceIdentity(model=name))
-    return ""
+def _per_s(values: type[Frame]) -> int:
+    return LIVE_PER_S if values is Live else 1

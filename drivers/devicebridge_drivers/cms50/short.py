@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from devicebridge.sdk import Frame, Status, Why
+from devicebridge.sdk.bluetooth import uuid16
 
 from .frames import Measurement, Reply, Wave, observation, spoken
+
+SERVICE, WRITE, NOTIFY = uuid16(0xFF12), uuid16(0xFF01), uuid16(0xFF02)
+START_LIVE, HEARTBEAT = b"\x9b\x01\x1c", b"\x9a\x1a"
 
 _DEVICE = 0xEB
 _PULSE_BIT_7 = 0x02
 _FINGER_OUT_SPO2, _FINGER_OUT_BARGRAPH = 0x7F, 0x60
 _COMMANDS = {
-    b"\x9a\x1a": "heartbeat",
+    HEARTBEAT: "heartbeat",
     b"\x9b\x00\x1b": "start-wave",
-    b"\x9b\x01\x1c": "start-live",
+    START_LIVE: "start-live",
     b"\x9b\x7f\x1a": "stop-live",
 }
 

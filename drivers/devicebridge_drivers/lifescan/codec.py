@@ -3,7 +3,8 @@
 The message begins with the family (5: UltraMini and UltraEasy; 3 or 4: Verio) and, from the meter, 6 for success; what
 a reply means is told by its length. Sources: those of the manifest; glucometers-tech/glucometer-protocols,
 src/lifescan/shared-binary-protocol.md and onetouch-verio-iq.md; tidepool-org/uploader, lib/drivers/onetouch/
-oneTouchVerioIQ.js and oneTouchVerioBLE.js (the record of 11 bytes).
+oneTouchVerioIQ.js and oneTouchVerioBLE.js (the record of 11 bytes); Gadgetbridge, OneTouchMessage.kt and its tests (the
+record of 16, which tells its place and number).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ _UNKNOWN_LINK = 0xE0
 _OVERHEAD_BYTES = 6
 _EPOCHS = {ULTRAMINI: datetime(1970, 1, 1), **dict.fromkeys(VERIO, datetime(2000, 1, 1))}
 _FIRST_TIME = 100_000  # a smaller number is a setting or a counter (oneTouchVerioBLE.js)
-_RECORD_BYTES = {ULTRAMINI: (10,), **dict.fromkeys(VERIO, (12, 13))}  # 13 over Bluetooth
+_RECORD_BYTES = {ULTRAMINI: (10,), **dict.fromkeys(VERIO, (12, 13, 18))}  # 13 and 18 over Bluetooth
+_NUMBERED_BYTES = 16
 _MEALS = {1: Context.BEFORE_MEAL, 2: Context.AFTER_MEAL}
 _REQUESTS: Mapping[bytes, str] = {
     b"\x05\x0b\x02": "read-serial",
@@ -62,6 +64,7 @@ _REQUESTS: Mapping[bytes, str] = {
     b"\x03\x27\x00": "read-count",
     b"\x03\x21": "read-record",
     b"\x03\xb3": "read-record",
+    b"\x03\x31\x02": "read-record",
     b"\x03\x1a": "erase",
 }
 
@@ -105,7 +108,7 @@ def time_of(family: int, seconds: int) -> datetime:
     return _EPOCHS[family] + timedelta(seconds=seconds)
 
 
-def recognise(data: bytes, ended: bool) -> Frame | Noise | Why | None:
+def recognise(data: bytes, ended: bool) -> Packet | Noise | Why | None:
     if not _is_head(data):
         return Why.UNSYNCHRONISED
     if len(data) < 2 or len(data) < data[1]:
@@ -176,17 +179,22 @@ def _number(raw: bytes, link: int, message: bytes) -> Packet:
 def _record(raw: bytes, family: int, body: bytes) -> Observation | None:
     """One glucose result, absent where a field is what it cannot be; None where these are letters, as of a serial
     number."""
+    if is_numbered := len(body) == _NUMBERED_BYTES:
+        if body[2]:
+            return None
+        body = body[5:]
     is_old = family == ULTRAMINI
     mg_dl = int.from_bytes(body[4:] if is_old else body[4:6], "little")
     control, rest = (0, b"") if is_old else (body[6], body[7:])
     is_sound = mg_dl <= 0xFFFF and control <= 1
     if not is_sound and _is_letters(body):
         return None
-    meal = rest[0] if len(rest) == 3 else 0  # a record of Verio IQ; over Bluetooth the rest is zero
+    meal = rest[0] if len(rest) == 3 else 0  # a record of Verio IQ
+    odd = rest[3:] if is_numbered else rest[1:]  # over Bluetooth nobody has said what the first is
     value, status = _value(mg_dl) if is_sound else (_FAILED, frozenset())
     if control == 1:
         status |= {Status.CONTROL_SOLUTION}
-    if not is_sound or meal > max(_MEALS) or any(rest[1:] if len(rest) == 3 else rest):
+    if not is_sound or meal > max(_MEALS) or any(odd):
         status |= {Status.UNEXPECTED_FORMAT}
     return Observation(
         kind=Kind.GLUCOSE,

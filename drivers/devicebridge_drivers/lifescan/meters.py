@@ -1,31 +1,35 @@
-"""The two families of meters, as what can be asked of them. None is the answer of a meter that gave none in time."""
+"""The families of meters, as what can be asked of them. None is the answer of a meter that gave none in time."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Protocol
 
-from devicebridge.sdk import Frame
+from devicebridge.sdk import Frame, LinkLost, Loss
 from devicebridge.sdk.interview import Interview
 
 from .codec import ACKNOWLEDGES, DISCONNECTS, ULTRAMINI, VERIO, Packet, encode, time_of
 
+RADIO_ANSWER_S = 2.0  # tidepool-org/uploader, oneTouchVerioBLE.js
 ANSWER_S = 1.0  # tidepool-org/uploader; the traces show answers within 0.7 s
+_NOT_ALLOWED = 0x07  # xDrip, VerioHelper.java: "check pairing"
 _COUNT_RECORD = 501  # no UltraMini has it: the answer is how many there are (tidepool, oneTouchUltraMini.js)
 
 
 class Meter(Protocol):
-    model: str
-
-    async def serial(self) -> str | None: ...
-
     async def clock(self) -> datetime | None: ...
 
     async def count(self) -> int | None: ...
 
     async def record(self, index: int) -> Packet | None:
-        """0 is the newest."""
+        """0 is the newest. What has no group is no record, and keeps its place."""
         ...
+
+
+class CabledMeter(Meter, Protocol):
+    model: str
+
+    async def serial(self) -> str | None: ...
 
 
 class UltraMini:
@@ -113,6 +117,45 @@ class Verio:
             return frame if isinstance(frame, Packet) and frame.name in names else None
 
         return await self._interview.ask(encode(0, message), answer, ANSWER_S)
+
+
+class VerioOverRadio:
+    """Its records are known by their numbers, of which the newest has that of all tests made so far (tidepool-org/
+    uploader, oneTouchVerioBLE.js); else as Verio."""
+
+    def __init__(self, interview: Interview) -> None:
+        self._interview = interview
+        self._count: int | None = None
+        self._newest = 0
+
+    async def clock(self) -> datetime | None:
+        return _clock(await self._command(b"\x03\x20\x02", "clock", "number"), VERIO[0])
+
+    async def count(self) -> int | None:
+        self._count = await self._stored()
+        reply = await self._command(b"\x03\x0a\x02\x06", "number")
+        self._newest = reply.number or 0 if reply else 0
+        return self._count if reply else None
+
+    async def record(self, index: int) -> Packet | None:
+        number = (self._newest - index) & 0xFFFF
+        question = b"\x03\xb3" + number.to_bytes(2, "little")
+        reply = await self._command(question, "record", "ok", "refused")
+        return reply if reply and await self._stored() == self._count else None
+
+    async def _stored(self) -> int | None:
+        reply = await self._command(b"\x03\x27\x00", "count")
+        return reply.number if reply else None
+
+    async def _command(self, message: bytes, *names: str) -> Packet | None:
+        """Raises LinkLost where the meter says that it must be bonded first."""
+
+        def answer(frame: Frame) -> Packet | None:
+            if isinstance(frame, Packet) and frame.name == "refused" and frame.number == _NOT_ALLOWED:
+                raise LinkLost(Loss.BOND_REQUIRED)
+            return frame if isinstance(frame, Packet) and frame.name in names else None
+
+        return await self._interview.ask(encode(0, message), answer, RADIO_ANSWER_S)
 
 
 def _clock(reply: Packet | None, family: int) -> datetime | None:

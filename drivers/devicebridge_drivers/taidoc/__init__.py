@@ -1,10 +1,11 @@
-"""TaiDoc and FORA meters with the 8-byte protocol, over a serial line."""
+"""TaiDoc and FORA meters with the 8-byte protocol, over a serial line and over Bluetooth LE."""
 
 from __future__ import annotations
 
 from devicebridge.sdk import Driver
+from devicebridge.sdk.codec import ValueCodec
 
-from .codec import codec
+from .codec import CHARACTERISTIC, codec
 from .manifest import MANIFEST
 from .session import TaidocOptions, session
 
@@ -12,5 +13,9 @@ DRIVER = Driver(
     manifest=MANIFEST,
     options=TaidocOptions,
     session=session,
-    codec=lambda _options, model, _characteristic: codec(model),
+    codec=lambda _, model, characteristic: (
+        codec(model) if characteristic in (None, CHARACTERISTIC) else ValueCodec(None)
+    ),
+    characteristics=(CHARACTERISTIC,),
+    streams=(CHARACTERISTIC,),
 )

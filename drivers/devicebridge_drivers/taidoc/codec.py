@@ -17,6 +17,9 @@ from devicebridge.sdk.framer import Framer
 
 from .records import moment, observation, oximetry
 
+SERVICE, CHARACTERISTIC = "00001523-1212-efde-1523-785feabcd123", "00001524-1212-efde-1523-785feabcd123"
+"""Over Bluetooth LE (fora6_connect, live protocol evidence): questions and answers in one characteristic."""
+
 START, HOST, METER = 0x51, 0xA3, 0xA5
 FRAME_BYTES = 8
 TIME_BYTES = 4

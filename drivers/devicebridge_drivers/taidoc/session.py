@@ -5,6 +5,9 @@ the newest back to the last one that is known; what is new is sent, oldest first
 and its value, so that no answer is taken for that to the question after it; a scale's record is one, after which the
 number of records is asked for, which must be as before. A device that is off is silent. Nothing is started, set or
 erased.
+
+Over Bluetooth LE, where each question keeps the device from switching itself off, it is read once, and again only when
+it announces (54) that it has measured.
 """
 
 from __future__ import annotations
@@ -19,20 +22,32 @@ from devicebridge.sdk import (
     DeviceClock,
     DeviceIdentity,
     Frame,
+    GattLink,
+    LinkLost,
+    Loss,
     MemoryOptions,
     Observation,
     Outlet,
     UnexpectedDevice,
 )
+from devicebridge.sdk.gatt_line import line
 from devicebridge.sdk.interview import Interview
 from devicebridge.sdk.memory import Download
 
-from .codec import Message, codec, encode
+from .codec import CHARACTERISTIC, Message, codec, encode
 from .records import Measures, measures
 
 ANSWER_S = 2.0  # tidepool-org/uploader, glucoRxDriver.js
 TRIES = 2  # a device that is just waking announces itself (54) and forgets the question
 RECORDS_MAX = 2_000  # no device is known to keep more than 1,000
+LISTEN_S = 60.0  # a device that is not asked anything hangs up sooner
+
+_CONNECT, _COMMUNICATING = 0x22, 0x54
+_ONLY_USERS = {  # models that keep one user, but not as user 0
+    "3128": 1,  # medical_ble_toolkit, FORA first-party protocol, 6.2
+    "3280": 1,
+    "4183": 1,  # fora6_connect, tests of its history probe
+}
 
 
 class TaidocOptions(MemoryOptions):
@@ -46,13 +61,29 @@ class TaidocOptions(MemoryOptions):
     """How often the device is asked for new records."""
 
 
-async def session(link: ByteLink, outlet: Outlet, options: TaidocOptions) -> None:
-    """Until the link ends."""
-    interview = Interview(link, codec(None), outlet)
+async def session(link: ByteLink | GattLink, outlet: Outlet, options: TaidocOptions) -> None:
+    """Until the link ends. Over Bluetooth LE raises LinkLost where the device falls silent."""
+    if isinstance(link, GattLink):
+        async with line(link, outlet, CHARACTERISTIC, CHARACTERISTIC) as (uart, _):
+            await _over_radio(Interview(uart, codec(None), outlet), outlet, options)
+    else:
+        await _on_cable(Interview(link, codec(None), outlet), outlet, options)
+
+
+async def _on_cable(interview: Interview, outlet: Outlet, options: TaidocOptions) -> None:
     device = _Device(interview, outlet)
     while True:
         await device.read(options)
         await interview.rest(options.poll_s)
+
+
+async def _over_radio(interview: Interview, outlet: Outlet, options: TaidocOptions) -> None:
+    device = _Device(interview, outlet)
+    await interview.ask(encode(_CONNECT), _is(_CONNECT), ANSWER_S)
+    while await device.read(options):
+        while await interview.hear(_is(_COMMUNICATING), LISTEN_S) is None:
+            pass
+    raise LinkLost(Loss.TIMEOUT)
 
 
 class _NoAnswer(Exception):
@@ -65,8 +96,8 @@ class _Device:
         self._outlet = outlet
         self._identity: DeviceIdentity | None = None
 
-    async def read(self, options: TaidocOptions) -> None:
-        """Sends what is new; nothing of a memory whose reading was broken off."""
+    async def read(self, options: TaidocOptions) -> bool:
+        """Sends what is new; nothing of a memory whose reading was broken off. False where it was."""
         try:
             model = (await self._ask(0x24)).model or ""
             if (what := measures(model)) is None:
@@ -78,10 +109,11 @@ class _Device:
             for user in options.users:
                 key = f"{serial}/{user}" if user else serial
                 download = await Download.begin(self._outlet, key, now, options)
-                await self._take(download, what, user)
+                await self._take(download, what, user or _ONLY_USERS.get(model, 0))
                 await download.finish()
         except _NoAnswer:
-            return
+            return False
+        return True
 
     async def _serial(self, model: str) -> str:
         end = (await self._ask(0x27)).text or ""

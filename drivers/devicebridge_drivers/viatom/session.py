@@ -12,13 +12,14 @@ its finger. Nothing is started, set or erased.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import ConfigDict
 
 from devicebridge.sdk import (
     Battery,
+    ByteLink,
     DeviceIdentity,
     Frame,
     GattLink,
@@ -29,14 +30,13 @@ from devicebridge.sdk import (
     Outlet,
     UnexpectedDevice,
 )
-from devicebridge.sdk.gatt_device import Arrivals, introduce
-from devicebridge.sdk.gatt_line import GattLine
+from devicebridge.sdk.gatt_line import line
 from devicebridge.sdk.interview import STRANGER_BYTES, Interview
-from devicebridge.sdk.steady import Act, SteadyOptions
+from devicebridge.sdk.steady import Act, SteadyOptions, read_while_on
 
 from . import cuff
 from .answers import BatteryLevel, ClipValues, ClipWorking, Info, Sensors
-from .codec import NOTIFY, RING_S_NOTIFY, RING_S_WRITE, UART_NOTIFY, WRITE, codec
+from .codec import NOTIFY, RING_S_NOTIFY, RING_S_WRITE, UART_NOTIFY, UART_WRITE, WRITE, codec
 from .frames import RingAsk, RingSAsk, ask_lepu, ask_ring
 
 F = TypeVar("F", bound=Frame)
@@ -64,22 +64,14 @@ class ViatomOptions(SteadyOptions, MemoryOptions):
 async def session(link: GattLink, outlet: Outlet, options: ViatomOptions) -> None:
     """Ends with LinkLost when the device hangs up."""
     if link.has(NOTIFY) and link.has(WRITE):
-        await _over(link, outlet, NOTIFY, lambda arrivals: _ring_or_cuff(link, arrivals, outlet, options))
+        async with line(link, outlet, NOTIFY, WRITE) as (uart, _):
+            await _ring_or_cuff(Interview(uart, codec(), outlet), link.name, outlet, options)
     elif link.has(RING_S_NOTIFY) and link.has(RING_S_WRITE):
-        await _over(link, outlet, RING_S_NOTIFY, lambda arrivals: _ring_s(link, arrivals, outlet, options))
-    elif link.has(UART_NOTIFY):
-        await _over(link, outlet, UART_NOTIFY, lambda arrivals: _Clip(outlet, options).run(arrivals))
+        async with line(link, outlet, RING_S_NOTIFY, RING_S_WRITE) as (uart, _):
+            await _ring_s(Interview(uart, codec(), outlet), outlet, options)
     else:
-        raise UnexpectedDevice
-
-
-async def _over(link: GattLink, outlet: Outlet, notify: str, run: Callable[[Arrivals], Awaitable[None]]) -> None:
-    arrivals = Arrivals(await link.subscribe(notify))
-    try:
-        await introduce(link, outlet)
-        await run(arrivals)
-    finally:
-        await arrivals.close()
+        async with line(link, outlet, UART_NOTIFY, UART_WRITE) as (uart, _):
+            await _Clip(outlet, options).run(uart)
 
 
 class _Finger:
@@ -89,6 +81,9 @@ class _Finger:
         self._outlet = outlet
         self._act = Act(options)
         self._battery: int | None = None
+
+    async def arriving(self, link: ByteLink) -> bytes:
+        return await read_while_on(link, self._act, VALUES_PER_S)
 
     async def take(self, observation: Observation) -> None:
         reading = self._act.next(observation, VALUES_PER_S)
@@ -109,10 +104,9 @@ class _Finger:
             self._outlet.note(Battery(percent=percent))
 
 
-async def _ring_or_cuff(link: GattLink, arrivals: Arrivals, outlet: Outlet, options: ViatomOptions) -> None:
+async def _ring_or_cuff(interview: Interview, name: str, outlet: Outlet, options: ViatomOptions) -> None:
     """The name only says which of the two is asked first: neither understands the other's questions."""
-    interview = Interview(GattLine(link, arrivals, WRITE), codec(), outlet)
-    cuff_first = _CUFF_NAME in link.name.upper()
+    cuff_first = _CUFF_NAME in name.upper()
     for is_cuff in (cuff_first, not cuff_first) * TRIES:
         question = ask_lepu(cuff.INFO, cuff.FIRST) if is_cuff else ask_ring(RingAsk.INFO)
         info = await interview.ask(question, _frame_of(Info), ANSWER_S)
@@ -132,8 +126,7 @@ async def _ring(interview: Interview, outlet: Outlet, options: ViatomOptions) ->
     await _ask_each_second(interview, lambda _: ask_ring(RingAsk.SENSORS), _Finger(outlet, options))
 
 
-async def _ring_s(link: GattLink, arrivals: Arrivals, outlet: Outlet, options: ViatomOptions) -> None:
-    interview = Interview(GattLine(link, arrivals, RING_S_WRITE), codec(), outlet)
+async def _ring_s(interview: Interview, outlet: Outlet, options: ViatomOptions) -> None:
     info = await interview.ask(ask_lepu(RingSAsk.INFO, 0), _frame_of(Info), ANSWER_S)
     if info is not None:
         _introduce(info, outlet)
@@ -177,14 +170,10 @@ class _Clip:
         self._working: ClipWorking | None = None
         self._strange_bytes = 0
 
-    async def run(self, arrivals: Arrivals) -> None:
+    async def run(self, link: ByteLink) -> None:
         """Until LinkLost."""
         while True:
-            arrived = await arrivals.next(SILENCE_S)
-            if arrived is None:
-                self._finger.silent()
-                continue
-            for item in self._codec.feed(arrived[1]):
+            for item in self._codec.feed(await self._finger.arriving(link)):
                 await self._take(item)
             if self._strange_bytes > STRANGER_BYTES:
                 raise UnexpectedDevice

@@ -7,6 +7,7 @@ never looks new: what cannot be dated is published as held, without a time, for 
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,13 @@ from zoneinfo import ZoneInfo
 
 from . import readings
 from .clock import Clock
+from .ekg.channel import Recorded
+from .ekg.strip import strip_message
 from .outbox import Entry
 from .readings import ClockWord, DeviceMessage, Quality, ReadingMessage, StateWord
 from .sdk.outlet import DeviceIdentity
-from .sdk.values import Observation, Origin, Status
+from .sdk.values import Kind, Observation, Origin, Status
+from .sdk.wave import Strip
 from .topics import Topics
 
 NAMESPACE = uuid.UUID("6b1f8a52-0c43-5f0e-9a57-3d1c7e0b9a41")
@@ -50,6 +54,8 @@ class Source:
     link_identity: str
     link_identity_is_device: bool
     simulated: bool
+    serial: str | None = None
+    """What the device must say, if it says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,12 @@ class Intake:
         self.identity = DeviceIdentity()
         self.device_clock: ClockReading | None = None
 
+    @property
+    def is_stranger(self) -> bool:
+        """What answers says that it is not the configured device."""
+        expected, said = self._source.serial, self.identity.serial
+        return expected is not None and said is not None and said != expected
+
     def read_clock(self, device_now: datetime) -> None:
         self.device_clock = ClockReading(device_now, self._clock.monotonic_s())
 
@@ -100,8 +112,21 @@ class Intake:
         received_at = self._clock.now()
         return [self._entry(observation, received_at) for observation in group]
 
+    def recording(self, strip: Strip, recorded: Recorded) -> Entry:
+        """The outbox row of a strip that was recorded here."""
+        status = frozenset({Status.LEAD_OFF}) if recorded.leads_off else frozenset()
+        observation = Observation(kind=Kind.ECG, values=(), raw=b"", strip=strip, status=status)
+        own = {
+            "id": recorded.id,
+            "measured_at": self._zoned(recorded.measured_at),
+            "strip": strip_message(strip, recorded.drift_ppm),
+        }
+        return self._row(self._message(observation, self._clock.now()).model_copy(update=own), b"")
+
     def _entry(self, observation: Observation, received_at: datetime) -> Entry:
-        message = self._message(observation, received_at)
+        return self._row(self._message(observation, received_at), observation.raw)
+
+    def _row(self, message: ReadingMessage, raw: bytes) -> Entry:
         quarantined = message.quality is Quality.TEST
         device = self._source.device
         topic = self._topics.quarantine(device) if quarantined else self._topics.reading(device, message.kind)
@@ -111,7 +136,7 @@ class Intake:
             lane=device,
             topic=topic,
             payload=readings.to_json(message).encode(),
-            raw=observation.raw[:RAW_LIMIT_BYTES],
+            raw=raw[:RAW_LIMIT_BYTES],
         )
 
     def _message(self, observation: Observation, received_at: datetime) -> ReadingMessage:
@@ -134,6 +159,7 @@ class Intake:
             status=sorted(status),
             context=sorted(observation.context),
             values=readings.value_messages(observation, values),
+            strip=strip_message(observation.strip) if observation.strip else None,
             state=StateWord.PRELIMINARY if settled.measured_at else StateWord.HELD,
             revision=1,
             simulated=self._source.simulated,
@@ -164,6 +190,8 @@ class Intake:
         parts: list[object] = [self._identity_key(), observation.kind, observation.record, observation.device_time]
         for v in observation.values:
             parts += [v.name, v.value, v.unit, v.absent, v.comparator, v.text, v.code]
+        if observation.strip is not None:
+            parts.append(hashlib.sha256(repr(observation.strip.rows).encode()).hexdigest())
         return uuid.uuid5(NAMESPACE, "\x1f".join(map(str, parts)))
 
     def _identity_key(self) -> str:

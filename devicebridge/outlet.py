@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
 from .clock import Clock
+from .ekg.channel import Channel, Recorded
 from .health import DeviceHealth, DeviceState
 from .intake import Intake
-from .outbox import Fault, Outbox, OutboxFailed
+from .outbox import Entry, Fault, Outbox, OutboxFailed
 from .sdk.codec import Noise
-from .sdk.links import Loss
-from .sdk.outlet import Battery, DeviceClock, DeviceIdentity, Event, InProgress, Scan
+from .sdk.links import Loss, UnexpectedDevice
+from .sdk.outlet import Battery, ClockSetting, DeviceClock, DeviceIdentity, Event, InProgress, Scan, Skipped
 from .sdk.values import Observation
-from .sdk.wave import Wave
+from .sdk.wave import Strip, Wave
 
 T = TypeVar("T")
 Enter = Callable[[DeviceState, Loss | None], None]
@@ -26,9 +28,13 @@ SAVE_RETRY_S = 1.0
 DEVICE_TEXT_LIMIT = 64
 """Device Information strings are short; a longer one is hostile or broken."""
 
+RECORDING_MARK, NO_RECORDING = "ekg-recording", "-"
+"""What is remembered of a device: the id of a recording under way, so that one that a crash ended is missed."""
+
 
 class DeviceOutlet:
-    """enter: tells of a new state. changed: there is news for the status topic."""
+    """enter: tells of a new state. changed: there is news for the status topic. ekg: where
+    the samples go of a device that has any."""
 
     def __init__(
         self,
@@ -38,7 +44,9 @@ class DeviceOutlet:
         clock: Clock,
         enter: Enter,
         changed: Callable[[], None],
+        ekg: Channel | None = None,
     ) -> None:
+        self._ekg = ekg
         self._intake = intake
         self._outbox = outbox
         self._health = health
@@ -49,7 +57,9 @@ class DeviceOutlet:
         """Something waits to be stored: the session must not be ended for taking long."""
 
     async def emit(self, *group: Observation) -> None:
-        entries = self._intake.entries(group)
+        await self._store(self._intake.entries(group))
+
+    async def _store(self, entries: list[Entry]) -> None:
         stored = await self._until_saved(lambda: self._outbox.put(entries))
         health = self._health
         health.last_reading_at = self._clock.now()
@@ -85,7 +95,22 @@ class DeviceOutlet:
         return saved
 
     def wave(self, wave: Wave, /) -> None:
-        self._health.counts["wave_samples"] += len(wave.rows)
+        if self._ekg is not None:
+            self._ekg.take(wave, self)
+
+    async def record(self, strip: Strip, recorded: Recorded, /) -> None:
+        """A finished recording of what `wave` was given. Returns when it is on disk."""
+        entry = self._intake.recording(strip, recorded)
+        await self._store([entry])
+
+    async def mark_recording(self, id_: UUID | None, /) -> None:
+        await self.remember(RECORDING_MARK, str(id_) if id_ else NO_RECORDING)
+
+    def close(self) -> None:
+        """The session is over; a recording may still be stored, which says nothing of the link."""
+        self._enter = _say_nothing
+        if self._ekg is not None:
+            self._ekg.end(self)
 
     def local_time(self) -> datetime:
         return self._intake.local_now()
@@ -103,13 +128,24 @@ class DeviceOutlet:
             case DeviceIdentity():
                 health.identity = self._intake.identity = _bounded_identity(event)
                 self._changed()
+                if self._intake.is_stranger:
+                    raise UnexpectedDevice
             case Battery():
                 health.battery = event
                 self._changed()
             case Scan():
                 health.counts["scans"] += 1
+            case Skipped():
+                health.counts["skipped"] += 1
+            case ClockSetting(outcome=outcome):
+                health.counts[f"clock_{outcome.name.lower()}"] += 1
+                self._changed()
             case InProgress():
                 pass
+
+
+def _say_nothing(_state: DeviceState, _loss: Loss | None) -> None:
+    pass
 
 
 def _bounded_word(word: str) -> str:

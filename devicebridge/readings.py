@@ -18,7 +18,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from .ekg.strip import StripMessage, missing
 from .sdk.values import Absent, Comparator, Context, Kind, Name, Observation, Origin, Status, Unit, Value
+from .sdk.wave import Strip
 
 SCHEMA: Literal["devicebridge/reading/1"] = "devicebridge/reading/1"
 
@@ -186,6 +188,8 @@ QUALITY_OF_STATUS: Mapping[Status, Quality] = {
     Status.RESULT_BELOW_RANGE: Quality.OK,
     Status.TEMPERATURE_TOO_HIGH: Quality.INVALID,
     Status.TEMPERATURE_TOO_LOW: Quality.INVALID,
+    Status.LEAD_OFF: Quality.QUESTIONABLE,
+    Status.SATURATED: Quality.QUESTIONABLE,
     Status.UNSTABLE: Quality.QUESTIONABLE,
     Status.TARED: Quality.OK,
     Status.OVERLOAD: Quality.INVALID,
@@ -233,9 +237,18 @@ def quality(observation: Observation, values: Iterable[Normal]) -> Quality:
     normals = list(values)
     if any(value.refused for value in normals):
         grades.append(Quality.QUESTIONABLE)
-    if all(value.value is None and value.wire.text is None for value in normals):
+    if observation.strip is not None:
+        grades.append(_strip_quality(observation.strip))
+    elif all(value.value is None and value.wire.text is None for value in normals):
         grades.append(Quality.INVALID)
     return max(grades, key=_GRAVITY.index, default=Quality.OK)
+
+
+def _strip_quality(strip: Strip) -> Quality:
+    """Of a recording with gaps: questionable; of one without a sample: invalid."""
+    if not missing(strip.rows):
+        return Quality.OK
+    return Quality.QUESTIONABLE if any(s is not None for row in strip.rows for s in row) else Quality.INVALID
 
 
 def code(kind: Kind, name: Name, unit: Unit) -> Code:
@@ -343,6 +356,8 @@ class ReadingMessage(_Message):
     context: list[Context]
     """Body site, specimen, meal, where the device said so."""
     values: list[ValueMessage]
+    strip: StripMessage | None = None
+    """The samples of an EKG recording, from `measured_at` on."""
     subject: None = None
     """Whose it is; null means unassigned."""
     state: StateWord
@@ -394,7 +409,20 @@ def _converted(number: Decimal, conversion: Conversion) -> Decimal:
 
 
 _OPTIONAL_PARTS = frozenset(
-    {"value", "text", "code", "absent", "comparator", "raw", "manufacturer", "model", "serial", "firmware", "user"}
+    {
+        "value",
+        "text",
+        "code",
+        "absent",
+        "comparator",
+        "raw",
+        "manufacturer",
+        "model",
+        "serial",
+        "firmware",
+        "user",
+        "strip",
+    }
 )
 
 

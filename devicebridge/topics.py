@@ -24,5 +24,8 @@ class Topics:
     def reading(self, device: str, kind: Kind) -> str:
         return f"{ROOT}/{self.site}/{self.room}/{device}/reading/{kind}"
 
+    def wave(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/{self.room}/{device}/wave"
+
     def quarantine(self, device: str) -> str:
         return f"{ROOT}/{self.site}/{self.room}/{device}/quarantine"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .ekg.recording import Unrecorded
+from .links.bonding import BondFailure
 from .outbox import Fault
 from .publisher.reasons import Reason
 
@@ -18,6 +20,37 @@ OUTBOX: Mapping[Fault, str] = {
     Fault.CORRUPT: "the outbox is damaged and could not be set aside; move it and start again",
     Fault.BAD_ENTRY: "a reading could not be stored; report it to the authors",
     Fault.CLOSED: "the outbox was closed",
+}
+
+UNRECORDED: Mapping[Unrecorded, str] = {
+    Unrecorded.NO_SIGNAL: "no EKG signal is coming from the device; put the leads on and see that it is connected",
+    Unrecorded.TOO_LONG: "the strip is too long for so many leads; ask for fewer seconds",
+    Unrecorded.BUSY: "a strip is being recorded from this device already; wait for it",
+    Unrecorded.LINK_LOST: "the connection to the device was lost, and nothing was kept; record again",
+    Unrecorded.STOPPED: "the signal stopped, and nothing was kept; see to the device and record again",
+    Unrecorded.UNKNOWN_GAP: "too much of the signal was lost, and nothing was kept; bring the device nearer",
+    Unrecorded.FORMAT_CHANGED: "the device changed its leads or rate, and nothing was kept; record again",
+}
+
+BOND: Mapping[BondFailure, str] = {
+    BondFailure.NOT_IN_REACH: "the device is not heard; switch it on, bring it within a metre or two, and try again",
+    BondFailure.NOT_IN_PAIRING_MODE: (
+        "the device does not take new partners now; put it in pairing mode as its manual says, and try again"
+    ),
+    BondFailure.REFUSED: (
+        "the device refuses; clear its pairings in its own menu, put it in pairing mode again, and try again"
+    ),
+    BondFailure.WRONG_PASSKEY: "the digits were not the device's; start its pairing mode again, and type what it shows",
+    BondFailure.CANCELLED: "pairing was cancelled; nothing was changed here",
+    BondFailure.VANISHED: "the device went away in the middle; bring it nearer, see to its battery, and try again",
+    BondFailure.TIMEOUT: "it took too long; start the device's pairing mode again, and have its display before you",
+    BondFailure.BONDED_ELSEWHERE: (
+        "the device is paired with another PC or phone; undo it there, or clear the device's pairings, and try again"
+    ),
+    BondFailure.ADAPTER: "this PC's Bluetooth is off or missing; switch it on, or plug the adapter in",
+    BondFailure.UNSUPPORTED: (
+        "this system lets no program pair devices; pair it in the system's own Bluetooth settings, and try again"
+    ),
 }
 
 _AGAIN = "it is being tried again"

@@ -144,9 +144,11 @@ class Link:
         """A TCP connection stands."""
         return self._socket is not None
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None) -> int | None:
+    def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, properties: Properties | None = None, qos: int = 1
+    ) -> int | None:
         """The packet's number; None when the connection has just gone. Raises ValueError for an impossible topic."""
-        sent = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        sent = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         return sent.mid if sent.rc is MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def acks(self) -> Iterator[Ack]:

@@ -100,10 +100,19 @@ class Publisher:
         finally:
             self._enter(Phase.STOPPED, None)
 
+    def use(self, config: BrokerConfig, client_id: str) -> None:
+        """Other brokers or settings, for the connections to come. Not while `run` runs."""
+        self._config, self._client_id = config, client_id
+        self._turn = self._failures = self._kicks = 0
+
     def announce(self, topic: str, payload: bytes) -> None:
         """A retained status at QoS 1. The latest of each topic is kept, and published again on every connect."""
         self._backlog.announcements.set(topic, payload)
         self._wake.set()
+
+    def show(self, topic: str, payload: bytes) -> bool:
+        """The lossy path, at QoS 0: now or never. False where it was dropped."""
+        return self._session is not None and self._session.show(topic, payload)
 
     async def farewell(self, topic: str, payload: bytes) -> bool:
         """Announces a last status before `run` is cancelled. False if the broker did not take it within FAREWELL_S."""

@@ -22,6 +22,9 @@ WIND_UP_S = 2.0
 
 GOODBYE_S = 1.0
 
+UNSENT_MAX = 32
+"""Messages at QoS 0 that have not left this PC: eight devices' EKG for a second. What comes on top is dropped."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
@@ -51,6 +54,7 @@ class Session:
         self._wake = wake
         self._changed = changed
         self._flights: dict[int, _Flight] = {}
+        self._shown: set[int] = set()
         self._numbers = 0
         self._latest_answered = 0
         self._accepted = Accepted()
@@ -80,6 +84,17 @@ class Session:
             self._link.drop(ending)
             self._land(ending)
         return ending
+
+    def show(self, topic: str, payload: bytes) -> bool:
+        """At QoS 0, if it can go out at once; False where it was dropped."""
+        limit = self._accepted.packet_bytes_max
+        is_too_large = limit is not None and packet_bytes(topic, payload, None) > limit
+        if not self.was_accepted or self._link.ended or is_too_large or len(self._shown) >= UNSENT_MAX:
+            return False
+        mid = self._link.publish(topic, payload, qos=0)
+        if mid is not None:
+            self._shown.add(mid)
+        return mid is not None
 
     def end(self, ending: Ending) -> None:
         """Ends a connection that stands; one that is just being made goes on."""
@@ -154,6 +169,7 @@ class Session:
     def _answered(self, ack: Ack) -> None:
         flight = self._flights.pop(ack.mid, None)
         if flight is None:
+            self._shown.discard(ack.mid)
             return
         self._latest_answered = max(self._latest_answered, flight.number)
         if flight.row is None:

@@ -6,6 +6,7 @@ from .driver import (
     Driver,
     Evidence,
     GattSpec,
+    LinkKind,
     Manifest,
     MemoryOptions,
     Model,
@@ -15,7 +16,18 @@ from .driver import (
     SerialSpec,
 )
 from .links import ByteLink, GattLink, LinkLost, Loss, UnexpectedDevice
-from .outlet import Battery, DeviceClock, DeviceIdentity, Event, InProgress, Outlet, Scan
+from .outlet import (
+    Battery,
+    ClockOutcome,
+    ClockSetting,
+    DeviceClock,
+    DeviceIdentity,
+    Event,
+    InProgress,
+    Outlet,
+    Scan,
+    Skipped,
+)
 from .values import Absent, Comparator, Context, Kind, Name, Observation, Origin, Status, Unit, Value
 from .wave import Lead, Strip, Wave, WaveFormat
 
@@ -23,6 +35,8 @@ __all__ = [
     "Absent",
     "Battery",
     "ByteLink",
+    "ClockOutcome",
+    "ClockSetting",
     "Codec",
     "Comparator",
     "Context",
@@ -38,6 +52,7 @@ __all__ = [
     "InProgress",
     "Kind",
     "Lead",
+    "LinkKind",
     "LinkLost",
     "Loss",
     "Manifest",
@@ -53,6 +68,7 @@ __all__ = [
     "Rhythm",
     "Scan",
     "SerialSpec",
+    "Skipped",
     "Status",
     "Strip",
     "UnexpectedDevice",

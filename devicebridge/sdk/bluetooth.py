@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from struct import Struct
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_DATE_TIME = Struct("<H5B")
 
 
 def uuid16(number: int) -> str:
@@ -27,8 +34,18 @@ def date_time(data: bytes) -> datetime | None:
     """
     if len(data) != 7:
         raise ValueError(f"expected 7 bytes, got {len(data)}")
-    year = int.from_bytes(data[:2], "little")
     try:
-        return datetime(year, *data[2:7])
+        return datetime(*_DATE_TIME.unpack(data))
     except ValueError:
         return None
+
+
+def lengths(least: int, sizes: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    """How long a value is, by its byte of flags: `least`, and the size of what each flag announces."""
+    announced = tuple(sizes)
+    return tuple(least + sum(size for flag, size in announced if flags & flag) for flags in range(256))
+
+
+def said(bits: int, names: Mapping[int, T]) -> set[T]:
+    """What the set bits of a status field mean. Bits without a name mean nothing."""
+    return {name for bit, name in names.items() if bits & bit} if bits else set()

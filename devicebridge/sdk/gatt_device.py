@@ -8,8 +8,9 @@ what a device only may need.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from .bluetooth import (
@@ -22,13 +23,11 @@ from .bluetooth import (
     SERIAL_NUMBER,
     date_time,
 )
-from .codec import Codec, Frame, Noise
-from .links import GattLink, LinkLost
-from .outlet import Battery, DeviceClock, DeviceIdentity, InProgress, Outlet
-from .values import Observation, Origin
+from .links import GattLink, LinkLost, Loss
+from .outlet import Battery, DeviceClock, DeviceIdentity, Outlet
 
-BURST_GAP_S = 0.5
-"""Between the values of one burst lies a confirmation, a tenth of a second at the slowest interval in use."""
+KEPT_VALUES = 100
+"""What may come while an answer is awaited: more than any device sends unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +106,34 @@ class Arrivals:
     def __init__(self, values: AsyncIterator[tuple[str, bytes]]) -> None:
         self._values = values
         self._next: asyncio.Future[tuple[str, bytes]] | None = None
+        self._kept: deque[tuple[str, bytes]] = deque()
+        self._failure: Loss | None = None
+
+    async def answer(self, characteristic: str, timeout_s: float) -> bytes:
+        """The next value of one characteristic; those of others are kept for `next`. Raises LinkLost."""
+        end_s = asyncio.get_running_loop().time() + timeout_s
+        while len(self._kept) < KEPT_VALUES:
+            arrived = await self._arrived(max(0.0, end_s - asyncio.get_running_loop().time()))
+            if arrived is None:
+                break
+            if arrived[0] == characteristic:
+                return arrived[1]
+            self._kept.append(arrived)
+        raise LinkLost(Loss.TIMEOUT)
+
+    def fail(self, reason: Loss) -> None:
+        """The link is of no use any more: `next` says so after what was kept."""
+        self._failure = reason
 
     async def next(self, timeout_s: float | None) -> tuple[str, bytes] | None:
         """(characteristic, value); None at the time-out. Raises LinkLost after the last."""
+        if self._kept:
+            return self._kept.popleft()
+        if self._failure is not None:
+            raise LinkLost(self._failure)
+        return await self._arrived(timeout_s)
+
+    async def _arrived(self, timeout_s: float | None) -> tuple[str, bytes] | None:
         if self._next is None:
             self._next = asyncio.ensure_future(anext(self._values))
         await asyncio.wait((self._next,), timeout=timeout_s)
@@ -122,100 +146,3 @@ class Arrivals:
         if self._next is not None:
             self._next.cancel()
             await asyncio.gather(self._next, return_exceptions=True)
-
-
-Group = tuple[Observation, ...]
-
-
-class Burst:
-    """Emits what a device indicates as soon as it is connected, in its order.
-
-    A device sends what it has stored, oldest first, and then what it measured last. Where its clock tells the age of
-    each value the core sees which is which; otherwise a value that another one follows at once was stored, so each
-    is held until that is known.
-
-    join: for devices that say one act in several values: what is held and what follows, as one; None where they are
-    not of one act. gap_s: how long after a value the next of the burst may come.
-    """
-
-    def __init__(
-        self,
-        outlet: Outlet,
-        *,
-        clock_readable: bool,
-        join: Callable[[Group, Group], Group | None] | None = None,
-        gap_s: float = BURST_GAP_S,
-    ) -> None:
-        self._outlet = outlet
-        self._clock_readable = clock_readable
-        self._join = join
-        self._gap_s = gap_s
-        self._heed: Callable[[Frame], None] = lambda _: None
-        self._held: Group = ()
-        self._held_until_s = 0.0
-
-    async def run(
-        self,
-        arrivals: Arrivals,
-        codecs: Mapping[str, Codec],
-        *,
-        in_progress: str | None = None,
-        heed: Callable[[Frame], None] = lambda _: None,
-    ) -> None:
-        """Until LinkLost. codecs: by characteristic. in_progress: the one whose frames say that it is measuring.
-
-        heed: is shown each other frame that is no reading; may raise LinkLost.
-        """
-        self._heed = heed
-        try:
-            while True:
-                arrived = await arrivals.next(self._patience_s())
-                if arrived is None:
-                    await self._release(Origin.LIVE)
-                else:
-                    await self._take(codecs[arrived[0]], arrived[1], arrived[0] == in_progress)
-        except (LinkLost, asyncio.CancelledError):
-            await self._release(Origin.LIVE)  # the device has its confirmation: what is held exists nowhere else
-            raise
-
-    async def _take(self, codec: Codec, data: bytes, is_progress: bool) -> None:
-        for item in codec.feed(data):
-            if isinstance(item, Noise):
-                self._outlet.note(item)
-            elif is_progress:
-                await self._release(Origin.STORED)
-                self._outlet.note(InProgress())
-            elif not item.group:
-                self._heed(item)
-            elif not self._joined(item.group):
-                await self._release(Origin.STORED)
-                await self._emit_or_hold(item.group)
-
-    def _joined(self, group: Group) -> bool:
-        if self._join is None or not self._held or (joined := self._join(self._held, group)) is None:
-            return False
-        self._hold(joined)
-        return True
-
-    async def _emit_or_hold(self, group: Group) -> None:
-        if self._join is None and all(map(self._is_origin_known, group)):
-            await self._outlet.emit(*group)
-        else:
-            self._hold(group)
-
-    def _hold(self, group: Group) -> None:
-        self._held = group
-        self._held_until_s = asyncio.get_running_loop().time() + self._gap_s
-
-    def _is_origin_known(self, observation: Observation) -> bool:
-        return observation.origin is Origin.STORED or (self._clock_readable and observation.device_time is not None)
-
-    async def _release(self, origin: Origin) -> None:
-        if held := self._held:
-            self._held = ()
-            await self._outlet.emit(*(o if self._is_origin_known(o) else replace(o, origin=origin) for o in held))
-
-    def _patience_s(self) -> float | None:
-        if not self._held:
-            return None
-        return max(0.0, self._held_until_s - asyncio.get_running_loop().time())

@@ -7,8 +7,12 @@ anything is scaled (11073-20601:2014, 6.3 and annex; Bluetooth GATT Specificatio
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from .values import Absent
+
+KEPT_WORDS = 4096
+"""Vital signs come in a few hundred different words, again and again; each is taken apart once, in half a megabyte."""
 
 _SFLOAT_SPECIAL = {
     0x07FF: Absent.NOT_A_NUMBER,
@@ -26,6 +30,7 @@ _FLOAT_SPECIAL = {
 }
 
 
+@lru_cache(KEPT_WORDS)
 def sfloat(data: bytes) -> Decimal | Absent:
     """Two bytes to a Decimal with the digits sent, or the reason why they are no number.
 
@@ -34,6 +39,7 @@ def sfloat(data: bytes) -> Decimal | Absent:
     return _decode(data, 2, 12, _SFLOAT_SPECIAL)
 
 
+@lru_cache(KEPT_WORDS)
 def float32(data: bytes) -> Decimal | Absent:
     """Four bytes to a Decimal with the digits sent, or the reason why they are no number.
 

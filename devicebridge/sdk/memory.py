@@ -53,6 +53,11 @@ class Download:
         """key: whose memory, as the serial number. now: the device's present time, where it can be read."""
         return cls(outlet, key, await outlet.recall(key), now, _RULES[options.first_download])
 
+    @property
+    def is_first(self) -> bool:
+        """Nothing of this memory was read before."""
+        return self._last is None
+
     def take(self, record: Observation) -> bool:
         """Whether the record is to be sent; if not, neither are all older ones."""
         if self._newest is None:

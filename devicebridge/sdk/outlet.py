@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from .codec import Noise
@@ -48,7 +49,29 @@ class Scan:
     text: str = field(repr=False)
 
 
-Event = DeviceClock | DeviceIdentity | Battery | InProgress | Scan | Noise
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record of before the first meeting with the device, which the site's options leave out."""
+
+
+class ClockOutcome(StrEnum):
+    """SET: it shows the time that was written. REFUSED: the device took no write. NOT_TAKEN: it took the write, and
+    shows another time. UNPROVEN: it took the write, and what it shows cannot be read."""
+
+    SET = "set"
+    REFUSED = "refused"
+    NOT_TAKEN = "not-taken"
+    UNPROVEN = "unproven"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSetting:
+    """The device's clock was to be set, as the site's options say."""
+
+    outcome: ClockOutcome
+
+
+Event = DeviceClock | DeviceIdentity | Battery | InProgress | Scan | Skipped | ClockSetting | Noise
 
 
 class Outlet(Protocol):

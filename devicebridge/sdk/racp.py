@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
+from itertools import takewhile
 from typing import NoReturn
 
 from .bluetooth import date_time, uuid16
@@ -19,7 +20,7 @@ from .driver import MemoryOptions
 from .gatt_device import About, Arrivals
 from .links import GattLink, LinkLost, Loss
 from .memory import Download
-from .outlet import DeviceIdentity, Outlet
+from .outlet import DeviceIdentity, Outlet, Skipped
 from .values import Observation
 
 RACP = uuid16(0x2A52)
@@ -301,9 +302,11 @@ async def send_new(records: Iterable[Observation], about: About, outlet: Outlet,
     records: newest first; their times say more where they have any.
     """
     download = await Download.begin(outlet, memory_key(about.identity), about.now, options)
-    for record in sorted(records, key=_time_key, reverse=True):
-        if not download.take(record):
-            break
+    newest_first = sorted(records, key=_time_key, reverse=True)
+    taken = sum(1 for _ in takewhile(download.take, newest_first))
+    if download.is_first:
+        for _ in newest_first[taken:]:
+            outlet.note(Skipped())
     await download.finish()
 
 

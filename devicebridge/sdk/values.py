@@ -163,6 +163,9 @@ class Status(StrEnum):
     TEMPERATURE_TOO_HIGH = "temperature-too-high"
     TEMPERATURE_TOO_LOW = "temperature-too-low"
 
+    LEAD_OFF = "lead-off"
+    SATURATED = "saturated"
+
     UNSTABLE = "unstable"
     TARED = "tared"
     OVERLOAD = "overload"
@@ -237,13 +240,18 @@ class Value:
     code: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.value is None) + (self.text is None) + (self.absent is None) != 2:
+        value = self.value
+        if (value is None) + (self.text is None) + (self.absent is None) != 2:
             raise ValueError(f"{self.name}: give a value, a coded text, or the reason for its absence")
+        if value is not None and not value.is_finite():
+            raise ValueError(f"{self.name}: {value} is not a number; give the reason for its absence")
+        if self.text is not None or self.code is not None:
+            self._check_words()
+
+    def _check_words(self) -> None:
         for word in (self.text, self.code):
             if word is not None and not (word.isprintable() and 0 < len(word) <= TEXT_LIMIT):
                 raise ValueError(f"{self.name}: a text must be printable and at most {TEXT_LIMIT} long")
-        if self.value is not None and not self.value.is_finite():
-            raise ValueError(f"{self.name}: {self.value} is not a number; give the reason for its absence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

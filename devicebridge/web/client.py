@@ -59,8 +59,8 @@ class Client:
     def get(self, path: str, **query: str | int | None) -> Any:
         return self._answer(path, query)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        return self._answer(path, {}, json.dumps(body).encode())
+    def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float = TIMEOUT_S) -> Any:
+        return self._answer(path, {}, json.dumps(body).encode(), timeout_s)
 
     def lines(self, path: str, **query: str | int | None) -> Iterator[str]:
         """Raises DaemonLost where it breaks off."""
@@ -71,19 +71,23 @@ class Client:
             except (OSError, HTTPException):
                 raise DaemonLost from None
 
-    def _answer(self, path: str, query: Mapping[str, Any], body: bytes | None = None) -> Any:
+    def _answer(
+        self, path: str, query: Mapping[str, Any], body: bytes | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
         try:
-            with self._request(path, query, body) as response:
+            with self._request(path, query, body, timeout_s) as response:
                 return json.load(response)["answer"]
         except (ValueError, KeyError, TypeError, HTTPException):
             raise DaemonAbsent from None  # another program has its port now
 
-    def _request(self, path: str, query: Mapping[str, Any], body: bytes | None = None) -> Any:
+    def _request(
+        self, path: str, query: Mapping[str, Any], body: bytes | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
         given = {key: value for key, value in query.items() if value is not None}
         url = f"{self._base}{path}" + (f"?{urlencode(given)}" if given else "")
         request = urllib.request.Request(url, data=body, headers={TOKEN_HEADER: self._token})
         try:
-            return self._opener.open(request, timeout=TIMEOUT_S)
+            return self._opener.open(request, timeout=timeout_s)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == HTTPStatus.BAD_REQUEST:

@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from .. import readings
+from ..ekg.recording import SECONDS_MAX, RecordingFailed
+from ..ekg.strip import missing
 from ..outbox import State
+from ..words import UNRECORDED
 from .client import TOKEN_HEADER
+from .devices import all_devices, config_answer
 from .rows import LIST_LIMIT, instant, row_summary
 
 if TYPE_CHECKING:
@@ -33,10 +37,13 @@ def make_server(daemon: Daemon, token: str) -> web.Server:
     endpoint = _Endpoint(daemon)
     routes: Mapping[tuple[str, str], Handler] = {
         ("GET", "/v1/status"): endpoint.status,
+        ("GET", "/v1/devices"): endpoint.devices,
+        ("POST", "/v1/reload"): endpoint.reload,
         ("GET", "/v1/outbox"): endpoint.list_rows,
         ("GET", "/v1/outbox/export"): endpoint.export,
         ("POST", "/v1/outbox/resend"): endpoint.resend,
         ("POST", "/v1/outbox/park"): endpoint.park,
+        ("POST", "/v1/ekg/record"): endpoint.record,
     }
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -61,8 +68,16 @@ class _Endpoint:
         self._daemon = daemon
 
     async def status(self, _request: web.BaseRequest) -> web.Response:
-        devices = {name: health.status() for name, health in self._daemon.healths.items()}
+        self._daemon.settle()
+        devices = {name: self._daemon.device_status(name) for name in self._daemon.fleet.healths}
         return _answer({"room": await self._daemon.room_status(), "devices": devices})
+
+    async def devices(self, _request: web.BaseRequest) -> web.Response:
+        return _answer(await all_devices(self._daemon))
+
+    async def reload(self, _request: web.BaseRequest) -> web.Response:
+        """The config file is read now."""
+        return _answer(config_answer(await self._daemon.reload()))
 
     async def list_rows(self, request: web.BaseRequest) -> web.Response:
         rows = await self._daemon.outbox.rows(state=_state(request), limit=_limit(request))
@@ -96,6 +111,22 @@ class _Endpoint:
         if seqs is None:
             raise BadRequest("say which readings, by number")
         return _answer({"parked": await self._daemon.outbox.park(seqs, "operator")})
+
+    async def record(self, request: web.BaseRequest) -> web.Response:
+        """{"device", "seconds"}: answers when the strip is on disk, with its facts and no sample."""
+        body = await _body(request)
+        device, seconds = body.get("device"), body.get("seconds")
+        channel = self._daemon.ekg(device) if isinstance(device, str) else None
+        if channel is None:
+            raise BadRequest("there is no EKG device of that name; `devicebridge devices` lists them")
+        if not isinstance(seconds, int | float) or not 1 <= seconds <= SECONDS_MAX:
+            raise BadRequest(f"a strip has from 1 to {SECONDS_MAX} seconds")
+        try:
+            strip, recorded = await channel.record(seconds)
+        except RecordingFailed as failed:
+            raise BadRequest(UNRECORDED[failed.why]) from None
+        facts = {"id": recorded.id, "measured_at": recorded.measured_at, "leads": strip.format.leads}
+        return _answer(facts | {"count": len(strip.rows), "missing": missing(strip.rows)})
 
 
 def _answer(tree: Any) -> web.Response:

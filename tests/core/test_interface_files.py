@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import yaml  # comes with amqtt
 
 from devicebridge.commands.schema import SCHEMAS, schema
 from devicebridge.config import load
+from devicebridge.ekg.live import Live
 from devicebridge.health import DeviceHealth, DeviceState
-from devicebridge.sdk import Kind
+from devicebridge.sdk import Kind, Lead, Unit, Wave, WaveFormat
 from devicebridge.topics import ROOT, Topics
 from support.clock import ManualClock
 
@@ -47,6 +49,7 @@ def test_asyncapi_has_our_topics_and_kinds() -> None:
     topics = Topics("{site}", "{room}")
     assert channels["roomStatus"]["address"] == topics.room_status
     assert channels["deviceStatus"]["address"] == topics.device_status("{device}")
+    assert channels["wave"]["address"] == topics.wave("{device}")
     assert channels["quarantine"]["address"] == topics.quarantine("{device}")
     assert channels["reading"]["address"] == f"{ROOT}/{{site}}/{{room}}/{{device}}/reading/{{kind}}"
     assert channels["reading"]["parameters"]["kind"]["enum"] == list(Kind)
@@ -58,3 +61,16 @@ def test_asyncapi_describes_the_device_status() -> None:
     status = DeviceHealth("cuff", "ble-blood-pressure", ManualClock()).status()
     assert set(status) == set(payload["properties"])
     jsonschema.validate(json.loads(json.dumps(status, default=str)), payload)
+
+
+def test_asyncapi_describes_the_wave() -> None:
+    payload = asyncapi()["components"]["messages"]["wave"]["payload"]
+    format_ = WaveFormat(
+        leads=(Lead.II,), rate_hz=Decimal(4), unit=Unit.MILLIVOLT, scale=Decimal("0.5"), lowest=-9, highest=9
+    )
+    shown: list[bytes] = []
+    live = Live("leads", "0a1b2c3d", lambda chunk: not shown.append(chunk), simulated=True)
+    live.take(Wave(format=format_, first_index=7, rows=((1,), (None,)), leads_off=frozenset({Lead.II})))
+    wave = json.loads(shown[0])
+    assert set(wave) == set(payload["properties"])
+    jsonschema.validate(wave, payload)

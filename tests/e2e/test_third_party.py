@@ -20,7 +20,7 @@ def _run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_it_is_listed_beside_ours(acme: Path) -> None:
     listed = _run(acme, "-m", "devicebridge", "drivers", "--json")
     packages = {row["id"]: row["package"] for row in map(json.loads, listed.stdout.splitlines())}
-    assert packages["acme-scale"] == "acme-scale 1.0"
+    assert packages["acme-scale"] == packages["acme-ekg"] == "acme-devices 1.0"
     assert packages["nonin"].startswith("devicebridge ")
 
 

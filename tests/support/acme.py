@@ -1,4 +1,4 @@
-"""Builds the third party's wheel and installs it beside ours, in a folder of its own."""
+"""Builds the third party's wheel of two drivers and installs it beside ours, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def install(folder: Path) -> Path:
     wheels, site = folder / "wheels", folder / "site"
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(SOURCE)]
     subprocess.run(build, check=True, capture_output=True)
-    [wheel] = wheels.glob("acme_scale-1.0-*.whl")
+    [wheel] = wheels.glob("acme_devices-1.0-*.whl")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True)
     return site

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +30,39 @@ CHECKS = (
     ("mypy",),
     ("importlinter.cli", "lint-imports"),
 )
-MOSQUITTO_ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", r"C:\Program Files\mosquitto")
+
+
+@dataclass(frozen=True)
+class Program:
+    """packages: its name with each package manager. places: where it is when not on the path."""
+
+    name: str
+    platforms: tuple[str, ...]
+    packages: dict[str, str]
+    missed: str
+    places: tuple[str, ...] = ()
+
+    def found(self) -> bool:
+        return bool(shutil.which(self.name) or shutil.which(self.name, path=os.pathsep.join(self.places)))
+
+
+PROGRAMS = (
+    Program(
+        name="mosquitto",
+        platforms=("linux", "darwin", "win32"),
+        packages={"apt-get": "mosquitto", "dnf": "mosquitto", "brew": "mosquitto"},
+        missed="the tests that need a real MQTT 5 broker will be skipped. Get it with:\n"
+        "  Debian, Ubuntu: sudo apt install mosquitto    macOS: brew install mosquitto\n"
+        "  Windows: winget install EclipseFoundation.Mosquitto",
+        places=("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", r"C:\Program Files\mosquitto"),
+    ),
+    Program(
+        name="dbus-daemon",
+        platforms=("linux",),
+        packages={"apt-get": "dbus", "dnf": "dbus-daemon"},
+        missed="the tests of Bluetooth over BlueZ will be skipped. Get it with: sudo apt install dbus",
+    ),
+)
 
 
 def main(words: list[str]) -> int:
@@ -41,7 +74,7 @@ def main(words: list[str]) -> int:
     if problem := _install(EXTRAS[command]):
         return _fail(problem)
     if command == "test":
-        _get_mosquitto()
+        _get_programs()
         os.chdir(HERE)
         return _become("-m", "pytest", *rest)
     if command == "check":
@@ -76,38 +109,33 @@ def _has_pip() -> bool:
     return PYTHON.exists() and subprocess.run(pip, capture_output=True, check=False).returncode == 0
 
 
-def _get_mosquitto() -> None:
-    """The tests want a real MQTT 5 broker. Taken from the system's packages where that needs nobody's password."""
-    if _mosquitto_found():
+def _get_programs() -> None:
+    """What the tests want beside Python. Taken from the system's packages where that needs nobody's password."""
+    wanted = [program for program in PROGRAMS if sys.platform in program.platforms and not program.found()]
+    if not wanted:
         return
-    for manager, steps in _installers():
-        if shutil.which(manager):
-            print(f"fetching mosquitto with {manager} ...", file=sys.stderr, flush=True)
-            for step in steps:
+    for manager, install in _installers().items():
+        packages = [program.packages[manager] for program in wanted if manager in program.packages]
+        if shutil.which(manager) and packages:
+            print(f"fetching {' and '.join(packages)} with {manager} ...", file=sys.stderr, flush=True)
+            *before, last = install
+            for step in (*before, [*last, *packages]):
                 subprocess.run(step, check=False, stdout=sys.stderr, stdin=subprocess.DEVNULL)
             break
-    if not _mosquitto_found():
-        print(
-            "mosquitto is not installed, so the tests that need a real broker will be skipped. Get it with:\n"
-            "  Debian, Ubuntu: sudo apt install mosquitto    macOS: brew install mosquitto\n"
-            "  Windows: winget install EclipseFoundation.Mosquitto",
-            file=sys.stderr,
-            flush=True,
-        )
+    for program in wanted:
+        if not program.found():
+            print(f"{program.name} is not installed, so {program.missed}", file=sys.stderr, flush=True)
 
 
-def _installers() -> list[tuple[str, list[list[str]]]]:
+def _installers() -> dict[str, list[list[str]]]:
+    """By package manager: the steps, to the last of which the packages are added."""
     as_root = [] if hasattr(os, "geteuid") and os.geteuid() == 0 else ["sudo", "-n"]
     apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    return [
-        ("apt-get", [[*apt, "update"], [*apt, "install", "-y", "--no-install-recommends", "mosquitto"]]),
-        ("dnf", [[*as_root, "dnf", "-q", "-y", "install", "mosquitto"]]),
-        ("brew", [["brew", "install", "--quiet", "mosquitto"]]),
-    ]
-
-
-def _mosquitto_found() -> bool:
-    return bool(shutil.which("mosquitto") or shutil.which("mosquitto", path=os.pathsep.join(MOSQUITTO_ELSEWHERE)))
+    return {
+        "apt-get": [[*apt, "update"], [*apt, "install", "-y", "--no-install-recommends"]],
+        "dnf": [[*as_root, "dnf", "-q", "-y", "install"]],
+        "brew": [["brew", "install", "--quiet"]],
+    }
 
 
 def _check(module: str, *arguments: str) -> int:

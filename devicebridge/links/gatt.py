@@ -7,7 +7,7 @@ raises, and scanning resumes when it is back. Only addresses somebody waits for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,9 @@ from ..clock import Clock
 from ..sdk.driver import GattSpec
 from ..sdk.links import GattLink, LinkLost, Loss
 from . import Opener
-from .gatt_link import BleakLink, Bond, Limits, loss_of, within
+from .advertised import AddressKind, address_kind, pairing_mode
+from .bonding import BondFailed, BondFailure, Bonds, Person
+from .gatt_link import CANCEL_GRACE_S, BleakLink, Bond, Limits, loss_of, within
 
 __all__ = ["Backend", "Bond", "Limits", "Radio", "RadioState", "Sighting"]
 
@@ -36,24 +38,30 @@ class Backend:
     """The radio that bleak talks to. `Backend()` is the operating system's.
 
     options: further keyword arguments of both classes.
-    bond: the state of the bond on the open link to an address; None where the platform cannot say, and then a
-        driver that demands a bond is not read unless `pair` is asked for.
+    bond: the state of the bond on the link to an address that is open, or that could not be opened; None where the
+        platform cannot say, and then a driver that demands a bond is not read unless `pair` is asked for.
+    bonds: makes, lists and undoes them; None where the platform leaves us no say.
+    changed: returns when the adapter goes, comes back or is switched; None where only scans that fail tell.
     """
 
     scanner: type[BaseBleakScanner] | None = None
     client: type[BaseBleakClient] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     bond: Callable[[str], Bond] | None = None
+    bonds: Bonds | None = None
+    changed: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """One advertisement. `name` is stripped and capped; it is never an identity."""
+    """One advertisement. `name` is stripped and capped; it is never an identity. pairing_mode: None if not told."""
 
     address: str
     name: str
     services: tuple[str, ...]
     rssi_dbm: int
+    address_kind: AddressKind = AddressKind.UNKNOWN
+    pairing_mode: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +99,7 @@ class Radio:
         self._heard_s: float | None = None
         self._connected = 0
         self._restarts = 0
+        self._change: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Begins scanning in the background. Returns at once and never raises for a missing adapter."""
@@ -103,6 +112,8 @@ class Radio:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
+        if self._change is not None:
+            self._change.cancel()
         self._fail(Loss.ADAPTER_ABSENT)
 
     @property
@@ -147,6 +158,20 @@ class Radio:
         finally:
             self._scans.discard(queue)
 
+    @property
+    def bonds(self) -> Bonds | None:
+        """None where the platform leaves us no say."""
+        return self._backend.bonds
+
+    async def bond(self, address: str, person: Person) -> None:
+        """Bonds as soon as the device advertises. Raises BondFailed; LinkLost where there is no radio."""
+        if self._backend.bonds is None:
+            raise BondFailed(BondFailure.UNSUPPORTED)
+        with self._watch(address) as watch:
+            await watch.wait()
+            async with self._connecting:
+                await self._backend.bonds.bond(address, person)
+
     @asynccontextmanager
     async def open(self, address: str, spec: GattSpec, *, pair: bool) -> AsyncIterator[GattLink]:
         """See `opener`."""
@@ -183,7 +208,7 @@ class Radio:
             return BleakClient(
                 device,
                 disconnected_callback=on_disconnect,
-                timeout=self._limits.connect_timeout_s,
+                timeout=self._limits.connect_timeout_s + CANCEL_GRACE_S,  # ours comes first, and says so
                 **options,
                 **self._backend.options,
             )
@@ -191,6 +216,7 @@ class Radio:
         return BleakLink(
             client,
             name=watch.name,
+            advertised=watch.services,
             clock=self._clock,
             limits=self._limits,
             bond=lambda: Bond.NONE if bond is None else bond(device.address),
@@ -216,9 +242,9 @@ class Radio:
         watches = self._watches.get(device.address.upper())
         if watches is None and not self._scans:
             return
-        name = _clean(data.local_name or device.name or "")
+        name = clean_name(data.local_name or device.name or "")
         for watch in watches or ():
-            watch.hear(device, name, self._heard_s)
+            watch.hear(device, name, data.service_uuids, self._heard_s)
         for queue in self._scans:
             if not queue.full():
                 queue.put_nowait(
@@ -227,11 +253,14 @@ class Radio:
                         name=name,
                         services=tuple(data.service_uuids),
                         rssi_dbm=data.rssi,
+                        address_kind=address_kind(device.address, data),
+                        pairing_mode=pairing_mode(data),
                     )
                 )
 
     async def _run(self) -> None:
         retry_s = self._limits.retry_min_s
+        self._expect_change()
         while True:
             try:
                 await self._scan_until_worn()
@@ -239,8 +268,8 @@ class Radio:
                 retry_s = self._limits.retry_min_s
             except Exception as error:  # noqa: BLE001  backends raise their platform's own errors
                 self._fail(loss_of(error))
-                await self._clock.sleep(retry_s)
-                retry_s = min(retry_s * 2, self._limits.retry_max_s)
+                changed = await self._sleep(retry_s)
+                retry_s = self._limits.retry_min_s if changed else min(retry_s * 2, self._limits.retry_max_s)
 
     async def _scan_until_worn(self) -> None:
         scanner = self._scanner()
@@ -249,13 +278,33 @@ class Radio:
             since_s = self._clock.monotonic_s()
             self._reason, self._scanning_since_s = None, since_s
             while len(scanner.discovered_devices) <= self._limits.tracked_addresses:
-                await self._clock.sleep(self._limits.tick_s)
+                if await self._sleep(self._limits.tick_s):
+                    return
                 silent_s = self._clock.monotonic_s() - max(since_s, self._heard_s or since_s)
                 if silent_s > self._limits.silent_s:
                     return
         finally:
             self._scanning_since_s = None
             await self._stop_scanner(scanner)
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Whether a change of the adapter cut it short, one since the last sleep included."""
+        if self._change is None:
+            await self._clock.sleep(seconds)
+            return False
+        sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({sleep, self._change}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+        if not self._change.done():
+            return False
+        self._expect_change()
+        return True
+
+    def _expect_change(self) -> None:
+        if self._backend.changed is not None:
+            self._change = asyncio.ensure_future(self._backend.changed())
 
     def _scanner(self) -> BleakScanner:
         options = self._options() if self._backend.scanner is None else {"backend": self._backend.scanner}
@@ -296,6 +345,7 @@ class _Watch:
     failure: Loss | None
     device: BLEDevice | None = None
     name: str = ""
+    services: frozenset[str] = frozenset()
     heard_s: float = 0.0
 
     async def wait(self) -> BLEDevice:
@@ -306,8 +356,9 @@ class _Watch:
                 return self.device
             await self.heard.wait()
 
-    def hear(self, device: BLEDevice, name: str, now_s: float) -> None:
+    def hear(self, device: BLEDevice, name: str, services: Sequence[str], now_s: float) -> None:
         self.device, self.name, self.heard_s = device, name or self.name, now_s
+        self.services = frozenset(services) or self.services
         self.heard.set()
 
     def fail(self, reason: Loss) -> None:
@@ -315,5 +366,6 @@ class _Watch:
         self.heard.set()
 
 
-def _clean(name: str) -> str:
+def clean_name(name: str) -> str:
+    """What is kept of a name that a device gave itself."""
     return "".join(c for c in name if c.isprintable()).strip()[:NAME_MAX]

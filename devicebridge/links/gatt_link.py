@@ -80,7 +80,7 @@ class Limits:
 
 
 async def within(
-    operation: Coroutine[Any, Any, T], timeout_s: float, *, unless: asyncio.Future[Any] | None = None
+    operation: Coroutine[Any, Any, T], timeout_s: float | None, *, unless: asyncio.Future[Any] | None = None
 ) -> T:
     """The operation's result; TimeoutError when it takes longer or `unless` is done first.
 
@@ -176,12 +176,14 @@ class BleakLink:
         connect: Callable[[Callable[[BleakClient], None]], BleakClient],
         *,
         name: str,
+        advertised: frozenset[str],
         clock: Clock,
         limits: Limits,
         bond: Callable[[], Bond],
     ) -> None:
         self._client = connect(self._on_disconnect)
         self._name = name
+        self._advertised = advertised
         self._clock = clock
         self._limits = limits
         self._bond = bond
@@ -194,12 +196,17 @@ class BleakLink:
 
     async def open(self, spec: GattSpec, *, pair: bool) -> None:
         """Connects and discovers. Raises LinkLost; call `close` in any case."""
-        await self._call(self._client.connect(), self._limits.connect_timeout_s)
+        try:
+            await self._call(self._client.connect(), self._limits.connect_timeout_s)
+        except LinkLost as lost:
+            if self._bond() is Bond.LOST:
+                raise LinkLost(Loss.BOND_LOST) from lost
+            raise
+        if not pair and self._must_be_bonded(spec) and (bond := self._bond()) is not Bond.KEPT:
+            raise LinkLost(Loss.BOND_LOST if bond is Bond.LOST else Loss.BOND_REQUIRED)
         self._characteristics = _table(self._client, spec)
         if pair:
             await self._pair()
-        elif spec.bond_required and (bond := self._bond()) is not Bond.KEPT:
-            raise LinkLost(Loss.BOND_LOST if bond is Bond.LOST else Loss.BOND_REQUIRED)
 
     async def close(self) -> None:
         """Disconnects, or gives up trying after a bounded time. Never raises."""
@@ -251,6 +258,12 @@ class BleakLink:
             await self._arrived.wait()
         return self._values.popleft()
 
+    def _must_be_bonded(self, spec: GattSpec) -> bool:
+        """A device that advertises a service and then has none of them shows its services to nobody else."""
+        found = {service.uuid for service in self._client.services}
+        is_hidden = not found & set(spec.services) and bool(self._advertised & set(spec.services))
+        return spec.bond_required or is_hidden
+
     def _find(self, characteristic: str) -> BleakGATTCharacteristic:
         if self._lost.done():
             raise LinkLost(self._lost.result())
@@ -296,8 +309,10 @@ class BleakLink:
         return await self._call(method(*arguments), self._limits.call_timeout_s)
 
     async def _call(self, operation: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        """The time-out loses the link before the call is cancelled, which may disconnect: that is not why it went."""
+        overdue = asyncio.get_running_loop().call_later(timeout_s, self._lose, Loss.TIMEOUT)
         try:
-            return await within(operation, timeout_s, unless=self._lost)
+            return await within(operation, None, unless=self._lost)
         except BleakGATTProtocolError as refusal:
             raise LinkLost(self._refused(loss_of(refusal))) from refusal
         except Exception as error:
@@ -307,6 +322,8 @@ class BleakLink:
             if reason is Loss.FAILED and not self._client.is_connected:
                 reason = Loss.DISCONNECTED
             raise self._lose(reason) from error
+        finally:
+            overdue.cancel()
 
     def _refused(self, reason: Loss) -> Loss:
         if reason is Loss.BOND_REQUIRED and self._bond() is Bond.LOST:

@@ -155,7 +155,8 @@ class SerialLink:
         self._jobs.put(None)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(self._ended), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await asyncio.wrap_future(self._ended)
         finally:
             if not self._ended.done():
                 abandoned.add(self._thread)
@@ -164,7 +165,8 @@ class SerialLink:
         done: Future[None] = Future()
         self._jobs.put((done, job))
         try:
-            await asyncio.wait_for(asyncio.wrap_future(done), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await asyncio.wrap_future(done)
         except TimeoutError:
             self._lose(Loss.TIMEOUT)
             raise LinkLost(Loss.TIMEOUT) from None

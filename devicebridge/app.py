@@ -12,13 +12,19 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from . import __version__, readings
-from .assemble import assemble
+from .assemble import Assembly
 from .clock import Clock
 from .config import Config
+from .ekg.channel import Channel
+from .fleet import Fleet
 from .health import DeviceHealth, DeviceState
 from .logs import Logger, place_of
+from .mistakes import ConfigError, Problem
 from .outbox import Fault, OpenReport, Outbox, OutboxFailed
 from .publisher import BrokerState, Phase, Publisher, Reason, client_id
+from .registry import RegistryError
+from .reload import ConfigFile, ConfigState, ConfigWord, changed_devices, for_the_next_start
+from .setbacks import Restraint
 from .supervise import Device, Supervisor
 from .topics import Topics
 from .web.listen import serve
@@ -36,6 +42,9 @@ of it must be over within 2 s, whatever hangs."""
 
 PUBLISHER_RETRY_S = 5.0
 
+NO_LONGER = b""
+"""The status of a device that was taken out of the config: an empty message removes a retained one."""
+
 SLEEP_CHECK_S = 5.0
 SLEEP_GAP_S = 15.0
 """So long a gap between two looks at the clock means that the PC slept, or that its clock was set."""
@@ -44,11 +53,23 @@ SLEEP_GAP_S = 15.0
 class Daemon:
     """Runs the devices of one room until told to stop."""
 
-    def __init__(self, config: Config, *, clock: Clock, rng: random.Random, log: Logger) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        file: ConfigFile,
+        clock: Clock,
+        rng: random.Random,
+        log: Logger,
+        restraint: Restraint = Restraint(),  # noqa: B008 - frozen
+    ) -> None:
+        """file: where `config` was read from, and where its changes are taken from. restraint: of earlier runs."""
         self._config = config
+        self._file = file
         self._clock = clock
         self._rng = rng
         self._log = log
+        self._restraint = restraint
         self._topics = Topics(config.site.id, config.site.room)
         self._started_at = clock.now()
         self._ready = False
@@ -63,13 +84,19 @@ class Daemon:
             keep_s=outbox.keep_days * 86_400,
             clock=clock,
         )
-        self.healths: dict[str, DeviceHealth] = {}
+        self.fleet = Fleet(self._supervisor, clock)
+        self.config_state = ConfigState(ConfigWord.CURRENT, self._started_at)
+        self._reloading = asyncio.Lock()
+        self._assembly: Assembly | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._is_moving = False
         self.publisher: Publisher | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Raises ConfigError or OutboxFailed before anything is opened to a device."""
         async with AsyncExitStack() as stack:
-            devices = await assemble(self._config, self._clock, stack)
+            self._assembly = Assembly(self._clock, stack)
+            devices = await self._assembly.devices(self._config, self._config.devices)
             self._report_salvage(await self.outbox.open())
             stack.push_async_callback(self.outbox.close)
             self.publisher = self._make_publisher()
@@ -77,31 +104,33 @@ class Daemon:
 
     async def _serve(self, devices: list[Device], stop: asyncio.Event, stack: AsyncExitStack) -> None:
         assert self.publisher is not None
-        for device in devices:
-            manifest = device.driver.manifest
-            silent = manifest.rhythm.idle_timeout_s is None or device.over_gatt
-            self.healths[device.name] = DeviceHealth(device.name, manifest.id, self._clock, may_be_silent=silent)
-        await self._announce(self.healths)
-        sending = asyncio.create_task(self._keep_sending())
+        self.fleet.start(devices)
+        await self._announce(self.fleet.healths)
+        self._sending = asyncio.create_task(self._keep_sending())
         try:
             config = self._config
             await stack.enter_async_context(serve(self, config.control.port, config.outbox.path, self._log))
             self._log.info("started", version=__version__, count=len(devices))
-            await self._watch_over(devices, stop)
+            await self._watch_over(stop)
         finally:
-            await self._go_offline(sending)
+            await self._go_offline()
 
-    async def _watch_over(self, devices: list[Device], stop: asyncio.Event) -> None:
-        """Runs the devices until told to stop, and ends them in bounded time."""
-        running = [asyncio.create_task(self._supervisor(device).run()) for device in devices]
-        chores = (self._keep_status(), self._refresh_status(), self._notice_sleep())
-        running += map(asyncio.create_task, chores)
+    async def _watch_over(self, stop: asyncio.Event) -> None:
+        """Until told to stop; then ends the devices in bounded time."""
+        chores = (
+            self.fleet.run(),
+            self._keep_status(),
+            self._refresh_status(),
+            self._notice_sleep(),
+            self._keep_config(),
+        )
+        running = [asyncio.create_task(chore) for chore in chores]
         try:
             await _until_stopped(stop, running)
         finally:
             for task in running:
                 task.cancel()
-            await asyncio.wait(running, timeout=SESSIONS_END_S)
+            await self.fleet.end(SESSIONS_END_S)
 
     async def _keep_sending(self) -> None:
         """A publisher that fails must not end the collecting: readings go on to the disk, and it is tried again."""
@@ -113,42 +142,119 @@ class Daemon:
                 self._log.error("publisher-fault", error=type(error).__name__, place=place_of(error))
             await self._clock.sleep(PUBLISHER_RETRY_S)
 
-    async def _go_offline(self, sending: asyncio.Task[None]) -> None:
+    async def _go_offline(self) -> None:
         """Says goodbye, lets what is on its way arrive, and hangs up. What is left goes out after the next start."""
-        assert self.publisher is not None
-        for health in self.healths.values():
+        for health in self.fleet.healths.values():
             health.enter(DeviceState.STOPPED)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_S):
-                await self._announce_devices(self.healths)
-                await self.publisher.farewell(self._topics.room_status, self._offline_status())
-        sending.cancel()
-        await asyncio.wait({sending}, timeout=HANG_UP_S)
+        await self._hang_up(self.fleet.healths, HANG_UP_S)
         self._log.info("stopped")
 
-    def _supervisor(self, device: Device) -> Supervisor:
+    async def _hang_up(self, devices: Iterable[str], timeout_s: float | None) -> None:
+        assert self.publisher is not None and self._sending is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._announce_devices(devices)
+                await self.publisher.farewell(self._topics.room_status, self._offline_status())
+        self._sending.cancel()
+        await asyncio.wait({self._sending}, timeout=timeout_s)
+
+    def _supervisor(self, device: Device, health: DeviceHealth) -> Supervisor:
         return Supervisor(
             device,
             self.outbox,
-            self.healths[device.name],
+            health,
             clock=self._clock,
             rng=self._rng,
             log=self._log,
             changed=functools.partial(self._changed, device.name),
+            show=functools.partial(self._show, self._topics.wave(device.name)),
+            restraint=self._restraint,
         )
+
+    def ekg(self, device: str) -> Channel | None:
+        """None where there is no such device, or it has no leads."""
+        supervisor = self.fleet.supervisors.get(device)
+        return supervisor.ekg if supervisor else None
+
+    def _show(self, topic: str, payload: bytes) -> bool:
+        assert self.publisher is not None
+        return self.publisher.show(topic, payload)
 
     def _make_publisher(self) -> Publisher:
         broker = self._config.broker
         return Publisher(
             broker,
             self.outbox,
-            client_id=broker.client_id or client_id(self.outbox.instance_id),
+            client_id=self._client_id(),
             will_topic=self._topics.room_status,
             will_payload=self._offline_status(),
             clock=self._clock,
             rng=self._rng,
             on_change=self._broker_changed,
         )
+
+    def _client_id(self) -> str:
+        return self._config.broker.client_id or client_id(self.outbox.instance_id)
+
+    # --- config -------------------------------------------------------------------------------------------------
+
+    async def _keep_config(self) -> None:
+        """Takes up what changes in the file."""
+        while True:
+            await self._file.changed()
+            await self.reload()
+
+    async def reload(self) -> ConfigState:
+        """Reads the file now. It is taken whole, or the one before it stays in force, and the state says why."""
+        async with self._reloading:
+            self.config_state = await self._taken_up()
+            state = self.config_state
+            self._log.info("config", state=state.word, count=len(state.problems))
+            self._wake.set()
+            return state
+
+    async def _taken_up(self) -> ConfigState:
+        now = self._clock.now()
+        try:
+            config = await asyncio.to_thread(self._file.read)
+            if problems := for_the_next_start(self._config, config):
+                return ConfigState(ConfigWord.RESTART_NEEDED, now, problems)
+            await self._change(config)
+        except ConfigError as error:
+            return ConfigState(ConfigWord.REFUSED, now, tuple(error.problems))
+        except RegistryError as error:
+            what, _, remedy = str(error).rpartition("; ")
+            return ConfigState(ConfigWord.REFUSED, now, (Problem("drivers", what, remedy),))
+        except Exception as error:  # noqa: BLE001 - a driver's options may raise anything; the devices must go on
+            self._log.error("config-fault", error=type(error).__name__, place=place_of(error))
+            what = f"cannot be taken up ({type(error).__name__} at {place_of(error)})"
+            return ConfigState(ConfigWord.REFUSED, now, (Problem("the config", what, "report it to the authors"),))
+        return ConfigState(ConfigWord.CURRENT, now)
+
+    async def _change(self, config: Config) -> None:
+        """Only devices that are another than before are stopped, and only then started."""
+        assert self._assembly is not None and self.publisher is not None
+        old, changed = self._config, changed_devices(self._config, config)
+        devices = await self._assembly.devices(config, changed)
+        gone = old.devices.keys() - config.devices.keys()
+        self._config = config
+        self.fleet.stop(gone | (changed & old.devices.keys()))
+        self.fleet.start(devices)
+        for name in gone:
+            self.publisher.announce(self._topics.device_status(name), NO_LONGER)
+        if config.broker != old.broker:
+            await self._change_broker()
+        self._dirty.update(changed)
+
+    async def _change_broker(self) -> None:
+        """Takes leave of the old one properly: what it was given is answered for, and it says that we are offline."""
+        assert self.publisher is not None
+        self._is_moving = True
+        await self._hang_up((), None)
+        self._is_moving = False
+        self.publisher.use(self._config.broker, self._client_id())
+        await self._announce(self.fleet.healths)
+        self._sending = asyncio.create_task(self._keep_sending())
 
     # --- status -------------------------------------------------------------------------------------------------
 
@@ -165,6 +271,8 @@ class Daemon:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._is_moving:
+                continue  # all of it is said to the next broker
             said = self._log_broker(said)
             changed, self._dirty = self._dirty, set()
             await self._announce(changed)
@@ -174,10 +282,14 @@ class Daemon:
         """All of them again, however busy the rest is: an "ok" must not outlive its evidence."""
         while True:
             await self._clock.sleep(REFRESH_S)
-            for health in self.healths.values():
-                health.settle()
-            self._dirty.update(self.healths)
+            self.settle()
+            self._dirty.update(self.fleet.healths)
             self._wake.set()
+
+    def settle(self) -> None:
+        """No state outlives its evidence."""
+        for health in self.fleet.healths.values():
+            health.settle()
 
     async def _notice_sleep(self) -> None:
         """After a sleep the connection is dead without knowing it: a new one is made at once."""
@@ -196,14 +308,14 @@ class Daemon:
         assert self.publisher is not None
         room = await self.room_status()
         if (refusing := room["outbox"]["fault"]) != self._refusing:
-            self._refusing, devices = refusing, self.healths
+            self._refusing, devices = refusing, self.fleet.healths
         await self._announce_devices(devices)
         self.publisher.announce(self._topics.room_status, readings.to_json(room).encode())
 
     async def _announce_devices(self, devices: Iterable[str]) -> None:
         assert self.publisher is not None
-        for name in devices:
-            status = self.healths[name].status(cannot_save=self._refusing is not None)
+        for name in self.fleet.healths.keys() & set(devices):
+            status = self.device_status(name)
             self.publisher.announce(self._topics.device_status(name), readings.to_json(status).encode())
 
     def _log_broker(self, said: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -223,6 +335,9 @@ class Daemon:
 
     def _offline_status(self) -> bytes:
         return json.dumps({"schema": "devicebridge/room-status/1", "state": "offline"}).encode()
+
+    def device_status(self, name: str) -> Mapping[str, Any]:
+        return self.fleet.healths[name].status(cannot_save=self._refusing is not None)
 
     async def room_status(self) -> Mapping[str, Any]:
         assert self.publisher is not None
@@ -245,7 +360,8 @@ class Daemon:
                 "refusals_visible": broker.refusals_visible,
             },
             "outbox": await self._outbox_status(),
-            "devices": {name: health.state for name, health in self.healths.items()},
+            "config": self.config_state.status,
+            "devices": {name: health.state for name, health in self.fleet.healths.items()},
         }
 
     async def _outbox_status(self) -> Mapping[str, Any]:

@@ -21,12 +21,20 @@ OUTPUT_ERRORS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 COMMANDS = {
     "demo": "shows the whole way on simulated devices: a broker, a room, the daemon, readings as they arrive",
     "run": "runs the daemon",
-    "check": "says what is wrong with the config, drivers, ports and broker, and how to mend it",
+    "init": "writes a commented config for this PC",
+    "check": "shows each value of the config and its source, and what is wrong with it, ports and broker",
+    "devices": "lists the configured devices, how each is and what to do about it",
+    "reload": "lets the running daemon read its config file now",
+    "scan": "shows Bluetooth LE devices and serial ports in reach, and the driver that reads each",
+    "pair": "adds a device: bonds with it, takes a test reading, and writes its table into the config",
+    "unpair": "takes a device out of the config, and undoes its bond",
+    "bonds": "compares the bonds that this PC holds with the config",
     "drivers": "lists the installed drivers, their devices and options",
     "decode": "feeds bytes to a driver's codec and prints what it reads",
     "simulate": "runs a simulated device, or a whole room of them",
     "watch": "prints readings as they arrive at the broker",
     "outbox": "lists, sends again, parks or exports the readings kept on this PC",
+    "ekg": "records an EKG strip, draws it or exports it",
     "schema": "prints the JSON Schema of the config or of the messages",
 }
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import os
-import re
-import stat
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +17,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from . import private
+from .mistakes import ConfigError, ConfigText, Location, Problem, misfit, problems
+from .zone import is_zone
 
 _SEGMENT = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -49,6 +46,12 @@ def _reachable(address: str) -> str:
     return address
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds a control character; type it again")
+    return text
+
+
 def _beside_the_config(path: Path, info: ValidationInfo) -> Path:
     if "\0" in str(path):
         raise ValueError("a path cannot hold a null character; write the path of a file")
@@ -62,15 +65,16 @@ def _beside_the_config(path: Path, info: ValidationInfo) -> Path:
 
 Segment = Annotated[str, Field(pattern=_SEGMENT)]
 Address = Annotated[str, Field(pattern=_ADDRESS), AfterValidator(_reachable)]
+Text = Annotated[str, AfterValidator(_printable)]
 BluetoothAddress = Annotated[str, Field(pattern=_BLUETOOTH)]
 
 
-File = Annotated[Path, AfterValidator(_beside_the_config)]
+File = Annotated[Path, Field(strict=False), AfterValidator(_beside_the_config)]
 """Relative paths are relative to the config file."""
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class SiteConfig(_Table):
@@ -86,10 +90,8 @@ class SiteConfig(_Table):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f'"{value}" is not an IANA time zone; write one such as "America/Chicago"') from None
+        if not is_zone(value):
+            raise ValueError(f'"{value}" is not an IANA time zone; write one such as "America/Chicago"')
         return value
 
 
@@ -106,18 +108,19 @@ class TlsConfig(_Table):
     @model_validator(mode="after")
     def _pair(self) -> TlsConfig:
         if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together; give both or neither")
+            given = "cert_file" if self.cert_file else "key_file"
+            raise misfit("cert_file and key_file go together; give both or neither", given)
         return self
 
 
 class BrokerConfig(_Table):
     """The MQTT broker or brokers."""
 
-    addresses: tuple[Address, ...] = Field(min_length=1, max_length=8)
+    addresses: tuple[Address, ...] = Field(min_length=1, max_length=8, strict=False)
     """"host" or "host:port", tried in order. The port is 8883 with TLS, 1883 without, unless given."""
     tls: TlsConfig | None = None
     """Leave out only for a broker on this PC or a trusted wire."""
-    username: str | None = None
+    username: Text | None = None
     password_file: File | None = None
     """A file that holds the password and nothing else, readable by the service's user only."""
     client_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,23}$")] | None = None
@@ -152,9 +155,8 @@ class OutboxConfig(_Table):
     @model_validator(mode="after")
     def _room_beside_the_reserve(self) -> OutboxConfig:
         if self.reserve_mib >= self.max_mib:
-            raise ValueError(
-                f"reserve_mib ({self.reserve_mib}) leaves nothing of max_mib ({self.max_mib}); lower reserve_mib"
-            )
+            sentence = f"reserve_mib ({self.reserve_mib}) leaves nothing of max_mib ({self.max_mib}); lower reserve_mib"
+            raise misfit(sentence, "reserve_mib" if "reserve_mib" in self.model_fields_set else "max_mib")
         return self
 
 
@@ -182,18 +184,35 @@ class BluetoothConfig(_Table):
     """The adapter, where there is more than one: "hci0" on Linux."""
 
 
+class EkgConfig(_Table):
+    """What becomes of a device's EKG samples."""
+
+    live: bool = True
+    """Publish the running trace, at QoS 0, as it comes."""
+    record: Literal["asked", "leads-on", "continuous"] = "asked"
+    """"asked": only on `devicebridge ekg record`. "leads-on": one strip each time that the leads are put on and the
+    signal is whole. "continuous": strip after strip."""
+    seconds: float = Field(default=10, ge=1, le=300)
+    """Length of a strip that is begun by itself."""
+
+
 class DeviceConfig(_Table):
     """One device. `driver` says who reads it; `port` or `address` says where it is."""
 
     driver: str
-    port: str | None = None
+    port: Text | None = None
     """A serial device: "usb:VID:PID:SERIAL", a /dev/serial/by-id path, a built-in port, socket:// or rfc2217://."""
     address: BluetoothAddress | None = None
     """A Bluetooth LE device: its address, or on macOS the UUID that the system gave it."""
+    serial: Text | None = None
+    """The serial number that the device says it has: one that says another is refused. Where the device says none,
+    this checks nothing."""
     baud: int | None = Field(default=None, ge=300, le=4_000_000)
     """Only where the device was set to another speed than its manual's."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The driver's own options; `devicebridge drivers` lists them."""
+    ekg: EkgConfig = EkgConfig()
+    """Only for devices with EKG leads."""
 
     @model_validator(mode="after")
     def _one_place(self) -> DeviceConfig:
@@ -218,13 +237,14 @@ class Config(_Table):
     @model_validator(mode="after")
     def _no_simulation_unless_said(self) -> Config:
         if self.bluetooth.radio != "system" and not self.simulated:
-            raise ValueError('bluetooth.radio is a simulated one; set simulated = true, or radio = "system"')
+            sentence = 'bluetooth.radio is a simulated one; set simulated = true, or radio = "system"'
+            raise misfit(sentence, "bluetooth", "radio")
         return self
 
     @model_validator(mode="after")
     def _one_file_each(self) -> Config:
         if self.log.file == self.outbox.path:
-            raise ValueError("log.file and outbox.path are one file; give each its own")
+            raise misfit("log.file and outbox.path are one file; give each its own", "log", "file")
         return self
 
     @field_validator("devices")
@@ -235,161 +255,42 @@ class Config(_Table):
             place = device.port or device.address or ""
             other = taken.setdefault(place.casefold(), name)
             if other != name:
-                raise ValueError(f'{other} and {name} are both at "{place}"; give each device its own place')
+                sentence = f'{other} and {name} are both at "{place}"; give each device its own place'
+                raise misfit(sentence, name, "port" if device.port else "address")
         return devices
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: where, what, and what to do about it."""
-
-    where: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.remedy}"
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. `problems` says why, one sentence each."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
-
-
 def load(path: Path) -> Config:
-    """Reads and checks a config file. Raises ConfigError with every problem found, each with its line."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")  # Windows' own editors write a byte order mark
-    except OSError as error:
-        remedy = "name the config file with -c FILE"
-        raise ConfigError([Problem(str(path), f"cannot be read ({error.strerror})", remedy)]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Problem(str(path), "is not UTF-8 text", "save it as UTF-8")]) from None
-    return parse(text, path)
+    """The tree of a config file. Raises ConfigError with every problem found, each with its line."""
+    return parse(ConfigText.of(path).text, path)
 
 
 def parse(text: str, path: Path) -> Config:
     """As `load`, of text already read; `path` is where relative paths start and what problems name."""
+    source = ConfigText(path, text)
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem(str(path), f"is not TOML: {error}", "mend that line")]) from None
-    except (ValueError, RecursionError):
-        raise ConfigError([Problem(str(path), "is not TOML", "start again from the example")]) from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or a number or a nesting beyond Python's limits
+        message = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError([source.not_toml(message)]) from None
     try:
         return Config.model_validate(tree, context={"base": path.absolute().parent})
     except ValidationError as error:
-        raise ConfigError(problems(error, Config, text, str(path))) from None
+        raise ConfigError(problems(error, Config, source, remedies=_REMEDIES)) from None
 
 
-def problems(
-    error: ValidationError, model: type[BaseModel], text: str, file: str, prefix: tuple[str | int, ...] = ()
-) -> list[Problem]:
-    """A validation error in sentences. `prefix` is where `model` stands in the file."""
-    found = []
-    items = error.errors(include_url=False, include_context=True)
-    for item in items:
-        if item["type"] == "too_short" and any(item["loc"] == other["loc"][:-1] for other in items):
-            continue  # only because none of its items is right, which is said of each
-        location = prefix + item["loc"]
-        line = _line_of(text, location)
-        where = f"{file}:{line}: {_dotted(location)}" if line else f"{file}: {_dotted(location)}"
-        found.append(Problem(where, *_explain(item, model)))
-    return found
-
-
-def exposed_secrets(config: Config) -> list[Problem]:
-    """Secret files that others on this PC can read. On Windows the folder's access list is the guard."""
-    if os.name == "nt":
-        return []
+def exposed_secrets(config: Config, source: ConfigText) -> list[Problem]:
+    """Secret files that others on this PC can read."""
     tls = config.broker.tls
-    secrets = (("broker.password_file", config.broker.password_file), ("broker.tls.key_file", tls and tls.key_file))
-    found = []
-    for where, path in secrets:
-        if path and _others_can_read(path):
-            found.append(Problem(where, f"{path} can be read by others", f"run: chmod 600 {path}"))
-    return found
-
-
-def _others_can_read(path: Path) -> bool:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False  # that it cannot be read is for whoever needs it to say
-    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
-
-
-def _explain(item: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
-    kind, location = item["type"], item["loc"]
-    if kind == "extra_forbidden":
-        known = _keys_at(model, location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        return "unknown key", f'did you mean "{near[0]}"?' if near else f"known keys are {', '.join(known)}"
-    if kind == "missing":
-        return "is missing", "add it"
-    if kind == "string_pattern_mismatch":
-        pattern = item["ctx"]["pattern"]
-        return f"{_shown(item)} is not allowed here", _REMEDIES.get(pattern, f"it must match {pattern}")
-    if kind == "value_error":
-        what, _, remedy = str(item["ctx"]["error"]).partition("; ")
-        return what, remedy or "mend it"
-    return f"{_shown(item)}: {item['msg'][:1].lower()}{item['msg'][1:]}", "mend it"
-
-
-def _shown(item: Mapping[str, Any]) -> str:
-    value = item.get("input")
-    return f'"{value}"'[:60] if isinstance(value, str | int | float | bool) else "the value"
-
-
-def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the table at `location` may hold."""
-    current: Any = model
-    for step in location:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(step))
-            annotation = field.annotation if field else None
-            current = annotation if get_origin(annotation) is dict else _table_type(annotation)
-        else:
-            current = _table_type(current)
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return sorted(current.model_fields)
-    return []
-
-
-def _table_type(annotation: Any) -> Any:
-    """The model inside `Model | None` or `dict[str, Model]`, else the annotation."""
-    candidates = [annotation, *get_args(annotation)]
-    models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-    return models[0] if models else annotation
-
-
-def _dotted(location: tuple[str | int, ...]) -> str:
-    return ".".join(map(str, location)) or "the file"
-
-
-def _line_of(text: str, location: tuple[str | int, ...]) -> int | None:
-    """The line a key stands in, or its table begins in; a reading aid, so plain tables only."""
-    wanted = [str(step) for step in location]
-    best: int | None = None
-    for number, path in _keys_by_line(text):
-        if path == wanted:
-            return number
-        if path and path == wanted[: len(path)]:
-            best = number
-    return best
-
-
-def _keys_by_line(text: str) -> Iterator[tuple[int, list[str]]]:
-    table: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?([^\]]+)\]", line):
-            table = [part.strip().strip("\"'") for part in header[1].split(".")]
-            yield number, table
-        elif key := re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line):
-            yield number, [*table, *(part.strip("\"'") for part in key[1].split("."))]
+    secrets: tuple[tuple[Location, Path | None], ...] = (
+        (("broker", "password_file"), config.broker.password_file),
+        (("broker", "tls", "key_file"), tls.key_file if tls else None),
+    )
+    return [
+        Problem(source.place(location), f"{path} can be read by others", private.remedy(path))
+        for location, path in secrets
+        if path and private.others_can_read(path)
+    ]
 
 
 def _endpoint(address: str, default_port: int) -> tuple[str, int]:

@@ -19,19 +19,31 @@ from .sdk.outlet import Battery, DeviceIdentity
 
 class DeviceState(StrEnum):
     """starting: not tried yet. waiting: in order, the device speaks only after a measurement. ok: connected, and
-    heard just now. lost: the link is not there. refused: it must not be read as it is. cannot-save: the disk refuses.
-    fault: a mistake of ours or the driver's. quarantined: its driver cannot be stopped and is not started again.
-    stopped: the program has ended."""
+    heard just now. silent: it should have been heard by now. lost: the link is not there. refused: it must not be read
+    as it is. cannot-save: the disk refuses. fault: a mistake of ours or the driver's. quarantined: its driver cannot be
+    stopped and is not started again. stopped: the program has ended, or no longer reads this device."""
 
     STARTING = "starting"
     WAITING = "waiting"
     OK = "ok"
+    SILENT = "silent"
     LOST = "lost"
     REFUSED = "refused"
     CANNOT_SAVE = "cannot-save"
     FAULT = "fault"
     QUARANTINED = "quarantined"
     STOPPED = "stopped"
+
+
+class Evidence(StrEnum):
+    """What a state rests on. heard: the device's bytes. link: an open port, or a radio that listens for the device.
+    silence: its absence for too long. loss: what the link said when it went. none: nothing yet, or our own word."""
+
+    HEARD = "heard"
+    LINK = "link"
+    SILENCE = "silence"
+    LOSS = "loss"
+    NONE = "none"
 
 
 REMEDIES: dict[Loss, tuple[DeviceState, str]] = {
@@ -43,7 +55,7 @@ REMEDIES: dict[Loss, tuple[DeviceState, str]] = {
     ),
     Loss.BUSY: (DeviceState.LOST, "Another program is using this device. Close it, or call IT."),
     Loss.DENIED: (DeviceState.LOST, "This PC does not let us use the device. Call IT."),
-    Loss.SILENT: (DeviceState.LOST, "Nothing is heard from the device. Switch it on and check its cable."),
+    Loss.SILENT: (DeviceState.SILENT, "Nothing is heard from the device. Switch it on and check its cable."),
     Loss.TIMEOUT: (DeviceState.LOST, "The device did not answer in time. Bring it nearer and try again."),
     Loss.DISCONNECTED: (DeviceState.WAITING, "Ready. Take a measurement."),
     Loss.OUT_OF_REACH: (DeviceState.WAITING, "Ready. Take a measurement."),
@@ -67,6 +79,16 @@ _SENTENCES: dict[DeviceState, str] = {
     DeviceState.FAULT: "The program that reads this device failed and is starting again. If this stays, call IT.",
 }
 
+_EVIDENCE: dict[DeviceState, Evidence] = {
+    DeviceState.WAITING: Evidence.LINK,
+    DeviceState.OK: Evidence.HEARD,
+    DeviceState.SILENT: Evidence.SILENCE,
+    DeviceState.LOST: Evidence.LOSS,
+    DeviceState.REFUSED: Evidence.LOSS,
+}
+
+_BONDS: dict[Loss | None, str] = {Loss.BOND_LOST: "lost", Loss.BOND_REQUIRED: "missing"}
+
 QUIET_S = 60.0
 """A device that is silent between measurements counts as heard for so long."""
 
@@ -81,12 +103,15 @@ class DeviceHealth:
     name: str
     driver: str
     clock: Clock
-    may_be_silent: bool = True
-    """Between measurements, as cuffs are; False for one that speaks all the time."""
+    silence_budget_s: float | None = None
+    """It is heard at least so often; None for one that speaks only after a measurement."""
+    bond_required: bool = False
     state: DeviceState = DeviceState.STARTING
     reason: Loss | None = None
     since: datetime = field(init=False)
     last_bytes_at: datetime | None = None
+    last_bytes_s: float = 0.0
+    """The same by the monotonic clock."""
     last_reading_at: datetime | None = None
     battery: Battery | None = None
     identity: DeviceIdentity | None = None
@@ -106,12 +131,21 @@ class DeviceHealth:
         return True
 
     def settle(self) -> None:
-        """An "ok" that rests on old evidence goes back to waiting."""
-        heard_at = self.last_bytes_at
-        if self.state is not DeviceState.OK or not self.may_be_silent or heard_at is None:
+        """An "ok" that rests on old evidence goes back to waiting, or to silent where silence is a fault."""
+        if self.state is not DeviceState.OK:
             return
-        if (self.clock.now() - heard_at).total_seconds() > QUIET_S:
+        silent_s = self._silent_s
+        if self.silence_budget_s is None and silent_s > QUIET_S:
             self.enter(DeviceState.WAITING)
+        elif self.silence_budget_s is not None and silent_s > self.silence_budget_s:
+            self.enter(DeviceState.SILENT, Loss.SILENT)
+
+    @property
+    def _silent_s(self) -> float:
+        """The monotonic clock may stand still while the PC sleeps, and the other may be set: the longer age counts."""
+        elapsed_s = self.clock.monotonic_s() - self.last_bytes_s
+        wall_s = (self.clock.now() - self.last_bytes_at).total_seconds() if self.last_bytes_at else elapsed_s
+        return max(elapsed_s, wall_s)
 
     def begin_session(self) -> None:
         self.counts["sessions"] += 1
@@ -119,7 +153,7 @@ class DeviceHealth:
 
     def heard(self, size: int) -> None:
         self.session_bytes += size
-        self.last_bytes_at = self.clock.now()
+        self.last_bytes_at, self.last_bytes_s = self.clock.now(), self.clock.monotonic_s()
 
     def noise(self, size: int) -> None:
         self.session_noise_bytes += size
@@ -133,6 +167,26 @@ class DeviceHealth:
     def is_understood(self) -> bool:
         """Well away from `mostly_noise`, so that the state does not flap."""
         return self.session_noise_bytes * 4 <= self.session_bytes
+
+    @property
+    def evidence(self) -> Evidence:
+        return _EVIDENCE.get(self.state, Evidence.NONE)
+
+    @property
+    def evidence_at(self) -> datetime:
+        """When that was last so. A link is watched all the time: its loss is told at once."""
+        if self.evidence is Evidence.LINK:
+            return self.clock.now()
+        return self.last_bytes_at if self.evidence is Evidence.HEARD and self.last_bytes_at else self.since
+
+    @property
+    def bond(self) -> str:
+        """Of a Bluetooth LE device, as its links have shown it: "not-needed", "unknown", "held", "missing", "lost"."""
+        if self.reason in _BONDS:
+            return _BONDS[self.reason]
+        if not self.bond_required:
+            return "not-needed"
+        return "held" if self.last_bytes_at else "unknown"
 
     @property
     def sentence(self) -> str:
@@ -152,6 +206,9 @@ class DeviceHealth:
             "text": text,
             "since": self.since,
             "as_of": self.clock.now(),
+            "evidence": self.evidence,
+            "evidence_at": self.evidence_at,
+            "silence_budget_s": self.silence_budget_s,
             "last_heard_at": self.last_bytes_at,
             "last_reading_at": self.last_reading_at,
             "battery_percent": self.battery.percent if self.battery else None,

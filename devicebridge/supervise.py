@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from .clock import Clock
+from .config import EkgConfig
+from .ekg.channel import Channel
 from .health import REMEDIES, DeviceHealth, DeviceState
 from .intake import Intake
 from .links import Opener, StuckPorts
 from .logs import Logger, place_of
 from .outbox import Outbox
-from .outlet import DeviceOutlet
+from .outlet import NO_RECORDING, RECORDING_MARK, DeviceOutlet
 from .sdk.driver import Driver, Options
 from .sdk.links import ByteLink, GattLink, LinkLost, Loss
+from .setbacks import Restraint
 from .watched import WatchedBytes, WatchedGatt
 
 CANCEL_GRACE_S = 0.5
@@ -47,6 +50,9 @@ _RETRY_S: dict[Loss | None, tuple[float, float]] = {
 }
 """First and longest wait before the next try; a port must be back in use within 2 s of its return."""
 
+_UNTIL_HEARD = frozenset({Loss.TIMEOUT, Loss.FLOODED, Loss.UNEXPECTED_DEVICE, Loss.BOND_LOST, Loss.BOND_REQUIRED})
+"""What a Bluetooth LE device did stays said until it is heard: that it is waited for again proves nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -58,6 +64,14 @@ class Device:
     opener: Opener
     intake: Callable[[], Intake]
     over_gatt: bool
+    simulated: bool = False
+    ekg: EkgConfig | None = None
+    """Of a device that has leads."""
+
+    @property
+    def silence_budget_s(self) -> float | None:
+        rhythm = self.driver.manifest.rhythm
+        return rhythm.silence_budget_s or (None if self.over_gatt else rhythm.idle_timeout_s)
 
 
 class SessionHangs(Exception):
@@ -81,7 +95,10 @@ class Supervisor:
         rng: random.Random,
         log: Logger,
         changed: Callable[[], None],
+        show: Callable[[bytes], bool] = lambda _: False,
+        restraint: Restraint = Restraint(),  # noqa: B008 - frozen
     ) -> None:
+        """show: publishes a piece of the live trace, false where it is dropped. restraint: of earlier runs."""
         self._device = device
         self._outbox = outbox
         self._health = health
@@ -89,14 +106,36 @@ class Supervisor:
         self._rng = rng
         self._log = log.bind(device=device.name, driver=device.driver.manifest.id)
         self._changed = changed
+        self.ekg = (
+            Channel(device.name, device.ekg, show, clock, health.counts, simulated=device.simulated)
+            if device.ekg
+            else None
+        )
+        self._restraint = restraint
         self._failures = 0
+        self._outlet: DeviceOutlet | None = None
         self._logged_s: deque[float] = deque(maxlen=LOG_LINES_A_MINUTE)
 
+    @property
+    def is_saving(self) -> bool:
+        """A reading waits for the disk: the session must not be ended now."""
+        return self._outlet is not None and self._outlet.is_saving
+
     async def run(self) -> None:
-        """Until cancelled, or until the driver has shown that it cannot be stopped."""
-        while self._health.counts["abandoned"] < MAX_ABANDONED:
-            await self._clock.sleep(self._wait_s(await self._session()))
+        """Until cancelled, or until the driver has shown, now or in an earlier run, that it cannot be stopped."""
+        await self._miss_recording()
+        if self._device.driver.manifest.id not in self._restraint.shut_out:
+            await self._rest()
+            while self._health.counts["abandoned"] < MAX_ABANDONED:
+                await self._clock.sleep(self._wait_s(await self._session()))
         self._enter(DeviceState.QUARANTINED)
+
+    async def _rest(self) -> None:
+        """After too many restarts: the device is left alone for a while, and what is on the disk goes out."""
+        rest_s = self._restraint.until_s - self._clock.monotonic_s()
+        if rest_s > 0:
+            self._enter(DeviceState.FAULT)
+            await self._clock.sleep(rest_s)
 
     async def _session(self) -> Loss | None:
         """One session; the reason of its end, None for a mistake in the driver or here."""
@@ -113,14 +152,15 @@ class Supervisor:
             self._health.counts["abandoned"] += isinstance(error, SessionHangs)
             self._health.counts["faults"] += 1
             self._log.error("session-fault", error=type(error).__name__, place=place_of(error))
-        self._failures = 0 if self._health.session_bytes else self._failures + 1
+        is_use = self._health.session_bytes > 0 and reason is not Loss.FLOODED
+        self._failures = 0 if is_use else self._failures + 1
         self._enter(REMEDIES[reason][0] if reason else DeviceState.FAULT, reason)
         return reason
 
     async def _open_and_run(self) -> None:
         device = self._device
         await device.opener.ready()
-        if device.over_gatt:
+        if device.over_gatt and self._health.reason not in _UNTIL_HEARD:
             self._enter(DeviceState.WAITING)
         async with device.opener.open() as link:
             if device.driver.manifest.rhythm.idle_timeout_s is None:
@@ -129,10 +169,28 @@ class Supervisor:
 
     async def _run_driver(self, link: ByteLink | GattLink) -> None:
         device, rhythm = self._device, self._device.driver.manifest.rhythm
-        outlet = DeviceOutlet(device.intake(), self._outbox, self._health, self._clock, self._enter, self._changed)
+        outlet = DeviceOutlet(
+            device.intake(), self._outbox, self._health, self._clock, self._enter, self._changed, self.ekg
+        )
+        self._outlet = outlet
         watch = WatchedGatt if device.over_gatt else WatchedBytes
         session = device.driver.session(watch(link, rhythm.idle_timeout_s, self._heard), outlet, device.options)
-        await _contained(session, rhythm.session_timeout_s, lambda: outlet.is_saving, _look_away)
+        try:
+            await _contained(session, rhythm.session_timeout_s, lambda: outlet.is_saving, _look_away)
+        finally:
+            outlet.close()
+
+    async def _miss_recording(self) -> None:
+        """A recording that was under way when the program ended is on disk whole, or it is said to be missing."""
+        if self.ekg is None:
+            return
+        name = self._device.name
+        mark = await self._outbox.recall(name, RECORDING_MARK)
+        if mark in (None, NO_RECORDING) or await self._outbox.holds(mark):
+            return
+        self._health.counts["ekg_recordings_broken"] += 1
+        self._log.error("recording-missing")
+        await self._outbox.remember(name, RECORDING_MARK, NO_RECORDING)
 
     def _heard(self, size: int) -> None:
         self._health.heard(size)
@@ -155,13 +213,14 @@ class Supervisor:
 
 
 async def _contained(
-    session: Awaitable[None], timeout_s: float | None, is_saving: Callable[[], bool], forgotten: Callable[[Any], None]
+    session: Awaitable[None], timeout_s: float | None, is_saving: Callable[[], bool], ended: Callable[[Any], None]
 ) -> None:
     """Runs a session in a task of its own, so that one that swallows its cancellation can be left behind.
 
-    forgotten: is given the task that was left behind, when it ends after all.
+    ended: is given the task when it ends, be it long after it was left behind, or while we are cancelled ourselves.
     """
     task = asyncio.ensure_future(_without_exit(session))
+    task.add_done_callback(ended)
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=timeout_s)
@@ -172,7 +231,6 @@ async def _contained(
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_GRACE_S)
     if not task.done():
-        task.add_done_callback(forgotten)
         raise SessionHangs
     if task.cancelled():
         raise LinkLost(Loss.TIMEOUT)

@@ -1,4 +1,7 @@
-"""devicebridge check: what is wrong, one line each with its remedy. Changes nothing, here or at the broker."""
+"""devicebridge check: each value with its source, then what is wrong, one line each with its remedy.
+
+Changes nothing, here or at the broker.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..config import Config, ConfigError, Problem, exposed_secrets, load
+from ..config import Config, exposed_secrets, parse
+from ..mistakes import ConfigError, ConfigText, Problem
 from ..sdk.links import LinkLost, Loss
 from .errors import EX_CONFIG, EX_UNAVAILABLE
+from .values import Value, values
 
 RADIO_WAIT_S = 2.0
 """An adapter that is there starts scanning within a few tenths of this."""
@@ -27,6 +32,10 @@ class Finding:
     remedy: str = ""
     exit_code: int = 0
 
+    def __str__(self) -> str:
+        mark = "ok  " if self.exit_code == 0 else "BAD "
+        return f"{mark} {self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE")
@@ -35,22 +44,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     worst = 0
-    for finding in findings(args.config):
-        print(json.dumps(asdict(finding)) if args.json else _line(finding), flush=True)
-        worst = max(worst, finding.exit_code)
+    for said in findings(args.config):
+        print(json.dumps(asdict(said)) if args.json else str(said), flush=True)
+        worst = max(worst, said.exit_code if isinstance(said, Finding) else 0)
     return worst
 
 
-def findings(path: Path) -> Iterator[Finding]:
+def findings(path: Path) -> Iterator[Finding | Value]:
     """The config first: where it cannot be read there is nothing else to look at."""
     try:
-        config = load(path)
+        source = ConfigText.of(path)
+        config = parse(source.text, path)
     except ConfigError as error:
         yield from map(_bad_config, error.problems)
         return
+    problems = _device_problems(config, source)
+    if not problems:
+        yield from values(config, source)
     yield Finding(str(path), f"{len(config.devices)} devices in {config.site.id}/{config.site.room}")
-    yield from map(_bad_config, exposed_secrets(config))
-    yield from _devices(config, path)
+    yield from map(_bad_config, [*exposed_secrets(config, source), *problems])
+    if not problems:
+        yield from _ports(config)
     yield from _radio(config)
     yield from _broker(config)
     yield from _outbox(config.outbox.path)
@@ -58,13 +72,13 @@ def findings(path: Path) -> Iterator[Finding]:
         yield _file("log.file", config.log.file)
 
 
-def _devices(config: Config, path: Path) -> Iterator[Finding]:
+def _device_problems(config: Config, source: ConfigText) -> list[Problem]:
     from ..assemble import device_problems
 
-    problems = device_problems(config, str(path), path.read_text(encoding="utf-8-sig"))
-    yield from map(_bad_config, problems)
-    if problems:
-        return
+    return device_problems(config, source)
+
+
+def _ports(config: Config) -> Iterator[Finding]:
     taken: dict[str, str] = {}
     for name, device in config.devices.items():
         if device.port:
@@ -115,7 +129,7 @@ async def _radio_reason(config: Config) -> Loss | None:
     from ..clock import SystemClock
 
     async with AsyncExitStack() as stack:
-        radio = await start_radio(config, SystemClock(), stack)
+        radio = await start_radio(config.bluetooth, SystemClock(), stack)
         for _ in range(int(RADIO_WAIT_S / RADIO_POLL_S)):
             if radio.state.scanning_s is not None:
                 return None
@@ -179,8 +193,3 @@ def _bad(where: str, sentence: str, exit_code: int) -> Finding:
 
 def _bad_config(problem: Problem) -> Finding:
     return Finding(problem.where, problem.what, problem.remedy, EX_CONFIG)
-
-
-def _line(finding: Finding) -> str:
-    mark = "ok  " if finding.exit_code == 0 else "BAD "
-    return f"{mark} {finding.where}: {finding.what}" + (f"; {finding.remedy}" if finding.remedy else "")

@@ -10,9 +10,16 @@ import random
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .errors import EX_CONFIG, EX_TEMPFAIL, CommandError, load_config
+from .errors import EX_CONFIG, EX_TEMPFAIL, CommandError
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..config import Config
+    from ..logs import Logger
+    from ..reload import ConfigFile
+    from ..setbacks import Restraint, Setbacks
 
 LEFT_BEHIND_S = 0.2
 """For tasks that are still there when the daemon has ended; longer than a cancellation takes."""
@@ -23,12 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..config import Config, exposed_secrets
+    from ..clock import SystemClock
+    from ..mistakes import ConfigError
+    from ..reload import ConfigFile
 
-    config: Config = load_config(args.config)
-    if exposed := exposed_secrets(config):
-        raise CommandError("\n".join(map(str, exposed)), EX_CONFIG)
-    return _run_to_the_end(_run(config))
+    file = ConfigFile(args.config, SystemClock())
+    try:
+        config = file.read()
+    except ConfigError as error:
+        raise CommandError(str(error), EX_CONFIG) from None
+    return _run_to_the_end(_run(config, file))
 
 
 def _run_to_the_end(main: Coroutine[Any, Any, None]) -> int:
@@ -60,16 +71,10 @@ def _tell(failure: BaseException | None) -> None:
         print(f"devicebridge: {failure}", file=sys.stderr, flush=True)
 
 
-async def _run(config: object) -> None:
-    from ..app import Daemon, install_signal_handlers
-    from ..clock import SystemClock
-    from ..config import Config, ConfigError
-    from ..links import StuckPorts
+async def _run(config: Config, file: ConfigFile) -> None:
+    from ..app import install_signal_handlers
     from ..logs import configure, contain_unhandled
-    from ..outbox import OutboxFailed
-    from ..words import OUTBOX
 
-    assert isinstance(config, Config)
     try:
         log = configure(config.log)
     except OSError as error:
@@ -78,11 +83,49 @@ async def _run(config: object) -> None:
     asyncio.get_running_loop().set_exception_handler(contain_unhandled(log))
     stop = asyncio.Event()
     install_signal_handlers(stop.set)
+    await _serve(config, file, stop, log)
+
+
+async def _serve(config: Config, file: ConfigFile, stop: asyncio.Event, log: Logger) -> None:
+    """The daemon until it is told to stop. Where it ends by itself, its next start is told why."""
+    from ..app import Daemon
+    from ..clock import SystemClock
+    from ..links import StuckPorts
+    from ..mistakes import ConfigError
+    from ..outbox import OutboxFailed
+    from ..setbacks import Setbacks, Why
+    from ..watchdog import watched
+    from ..words import OUTBOX
+
+    clock = SystemClock()
+    setbacks = Setbacks(config.outbox.path, clock)
+    restraint = _restraint(setbacks, config, clock, log)
+    daemon = Daemon(config, file=file, clock=clock, rng=random.Random(), log=log, restraint=restraint)
     try:
-        await Daemon(config, clock=SystemClock(), rng=random.Random(), log=log).run(stop)
+        with watched(asyncio.get_running_loop(), setbacks.stack, log, EX_TEMPFAIL):
+            await daemon.run(stop)
     except ConfigError as error:
         raise CommandError(str(error), EX_CONFIG) from None
-    except StuckPorts as error:
-        raise CommandError(f"{error}; the service manager starts the program again", EX_TEMPFAIL) from None
     except OutboxFailed as error:
         raise CommandError(f"{config.outbox.path}: {OUTBOX[error.fault]}") from None
+    except StuckPorts as error:
+        setbacks.add(Why.STUCK_PORTS)
+        raise CommandError(f"{error}; the service manager starts the program again", EX_TEMPFAIL) from None
+    except Exception:
+        setbacks.add(Why.FAULT)
+        raise
+    setbacks.clear()
+
+
+def _restraint(setbacks: Setbacks, config: Config, clock: Clock, log: Logger) -> Restraint:
+    """What earlier runs ask of this one, told in the log."""
+    from ..registry import home
+
+    restraint, stall = setbacks.take_up({device.driver: home(device.driver) for device in config.devices.values()})
+    if stall is not None:
+        log.error("stalled-last-time", place=stall.place, driver=", ".join(stall.drivers) or None)
+    for driver in sorted(restraint.shut_out):
+        log.error("driver-shut-out", driver=driver)
+    if (rest_s := restraint.until_s - clock.monotonic_s()) > 0:
+        log.error("devices-rest", seconds=round(rest_s))
+    return restraint

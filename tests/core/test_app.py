@@ -11,6 +11,7 @@ from devicebridge.app import REFRESH_S, Daemon
 from devicebridge.config import LogConfig, parse
 from devicebridge.health import DeviceHealth, DeviceState
 from devicebridge.logs import configure
+from devicebridge.reload import ConfigFile
 from support.clock import ManualClock
 
 CONFIG = """\
@@ -32,8 +33,9 @@ def test_every_status_is_written_again_however_busy_the_rest_is(tmp_path: Path) 
         clock = ManualClock()
         config = parse(CONFIG, tmp_path / "room.toml")
         log = configure(LogConfig(file=tmp_path / "log"))
-        daemon = Daemon(config, clock=clock, rng=random.Random(1), log=log)
-        quiet = daemon.healths["quiet"] = DeviceHealth("quiet", "box", clock)
+        file = ConfigFile(tmp_path / "room.toml", clock)
+        daemon = Daemon(config, file=file, clock=clock, rng=random.Random(1), log=log)
+        quiet = daemon.fleet.healths["quiet"] = DeviceHealth("quiet", "box", clock)
         quiet.heard(1)
         quiet.enter(DeviceState.OK)
         chore = asyncio.create_task(daemon._refresh_status())

@@ -36,7 +36,8 @@ def check(folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> tuple[
 @pytest.mark.parametrize(
     ("device", "code", "sentence"),
     [
-        ('driver = "nonim"\nport = "COM1"', 78, 'no driver "nonim"; installed are: '),
+        ('driver = "nonim"\nport = "COM1"', 78, 'no driver "nonim"; did you mean "nonin"?'),
+        ('driver = "x"\nport = "COM1"', 78, 'room.toml:11: devices.box.driver: no driver "x"; installed are: '),
         ('driver = "nonin"\naddress = "C0:00:00:00:00:01"', 78, "nonin is not a Bluetooth LE device; give its port"),
         ('driver = "ble-blood-pressure"\nport = "COM1"', 78, "is not a serial device; give its Bluetooth address"),
         ('driver = "nonin"\nport = "/dev/ttyUSB0"', 78, "the name of a USB adapter, which changes"),
@@ -153,10 +154,30 @@ def test_a_config_that_cannot_be_read_is_all_there_is_to_say(
     assert "broker" not in out
 
 
+ABOUT_ROOM = 'The room, for example "exam-3".'
+
+
+def test_each_value_is_shown_with_its_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    device = '[devices.box]\ndriver = "nonin"\nport = "socket://127.0.0.1:9"\n[devices.box.options]\nsteady_s = 3\n'
+    _, out = check(tmp_path, GOOD + device, capsys)
+    file = tmp_path / "room.toml"
+    assert f'     site.room = "exam-1"  ({file}:3)' in out
+    assert f'     broker.addresses = ["127.0.0.1:1"]  ({file}:6)' in out
+    assert "     broker.tls = none  (default)" in out
+    assert f"     devices.box.options.steady_s = 3.0  ({file}:14)" in out
+    assert "     devices.box.baud = none  (default)" in out
+
+
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "room.toml"
     file.write_text(GOOD)
     assert cli.main(["check", "-c", str(file), "--json"]) == 69
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["exit_code"] for line in lines] == [0, 69, 0]
-    assert all(line.keys() == {"where", "what", "remedy", "exit_code"} for line in lines)
+    findings = [line for line in lines if "exit_code" in line]
+    assert [line["exit_code"] for line in findings] == [0, 69, 0]
+    assert all(line.keys() == {"where", "what", "remedy", "exit_code"} for line in findings)
+    values = {line["key"]: line for line in lines if "key" in line}
+    assert values["site.room"] == {"key": "site.room", "value": "exam-1", "source": f"{file}:3", "about": ABOUT_ROOM}
+    assert (values["broker.window"]["value"], values["broker.window"]["source"]) == (20, "default")
+    assert values["outbox.path"]["value"] == str(tmp_path / "outbox.db")
+    assert len(lines) == len(values) + len(findings)

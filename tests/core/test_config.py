@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicebridge.config import Config, ConfigError, exposed_secrets, load, parse
+from devicebridge.config import Config, exposed_secrets, load, parse
+from devicebridge.mistakes import ConfigError, ConfigText
 
 GOOD = """\
 [site]
@@ -93,7 +95,7 @@ def test_f42_each_mistake_has_its_line_and_its_remedy(old: str, new: str, expect
 def test_two_devices_at_one_place_are_refused(place: str) -> None:
     twins = "".join(f'[devices.{name}]\ndriver = "nonin"\n{place}\n' for name in "ab")
     [problem] = broken(GOOD.partition("[devices")[0] + twins.replace("COM1", "com1", 1))
-    assert "devices: a and b are both at" in problem
+    assert re.search(r":17: devices\.b\.(port|address): a and b are both at", problem)
 
 
 @pytest.mark.parametrize("address", ["c0:00:00:00:00:01", "5BA1A8D2-8D2E-4E5C-9C4B-0F9D2C1B7E11"])
@@ -138,13 +140,14 @@ def test_f43_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
     secret.write_text("x")
     secret.chmod(0o644)
     config = parse(GOOD.replace("[outbox]", f'username = "u"\npassword_file = "{secret}"\n[outbox]'), FILE)
-    assert "chmod 600" in str(exposed_secrets(config)[0])
+    source = ConfigText(FILE, "")
+    assert "chmod 600" in str(exposed_secrets(config, source)[0])
     secret.chmod(0o600)
-    assert exposed_secrets(config) == []
+    assert exposed_secrets(config, source) == []
     secret.unlink()
-    assert exposed_secrets(config) == []
+    assert exposed_secrets(config, source) == []
     secret.mkdir(mode=0o755)
-    assert exposed_secrets(config) == []  # that it cannot be read is for the connection to say
+    assert exposed_secrets(config, source) == []  # that it cannot be read is for the connection to say
 
 
 KEYS = st.sampled_from(

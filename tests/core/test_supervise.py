@@ -24,6 +24,8 @@ from devicebridge.outbox import Outbox
 from devicebridge.sdk import (
     Battery,
     ByteLink,
+    ClockOutcome,
+    ClockSetting,
     DeviceClockKind,
     DeviceIdentity,
     Driver,
@@ -38,6 +40,7 @@ from devicebridge.sdk import (
     Outlet,
     Rhythm,
     SerialSpec,
+    Skipped,
     Unit,
     Value,
     Why,
@@ -124,7 +127,15 @@ def driver(session: Session, rhythm: Rhythm = Rhythm()) -> Driver[Options]:  # n
 class Rig:
     """A supervisor with a real outbox. `states` is every state it entered."""
 
-    def __init__(self, folder: Path, session: Session, opener: Any, rhythm: Rhythm = Rhythm()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        folder: Path,
+        session: Session,
+        opener: Any,
+        rhythm: Rhythm = Rhythm(),  # noqa: B008
+        *,
+        over_gatt: bool = False,
+    ) -> None:
         self.clock = ManualClock()
         self.outbox = Outbox(
             folder / "outbox.db", max_bytes=64 << 20, reserve_bytes=1 << 20, keep_s=60, clock=SystemClock()
@@ -137,7 +148,7 @@ class Rig:
             options=Options(),
             opener=opener,
             intake=lambda: Intake(SOURCE, ZoneInfo("UTC"), self.clock),
-            over_gatt=False,
+            over_gatt=over_gatt,
         )
         self.log_file = folder / "log"
         self.supervisor = Supervisor(
@@ -197,6 +208,21 @@ def test_f05_a_busy_port_is_tried_slowly_and_logged_once(tmp_path: Path) -> None
     run(rig, sessions=20)
     assert 15 <= rig.clock.sleeps_s[-1] <= 30
     assert len(rig.log_file.read_text().splitlines()) == 1
+
+
+def test_f18_a_device_that_floods_is_tried_ever_more_seldom(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, one_reading_a_byte, Script(b"\x50", then=Loss.FLOODED))
+    run(rig, sessions=10)
+    assert rig.clock.sleeps_s[0] <= 4
+    assert 15 <= rig.clock.sleeps_s[-1] <= 30
+
+
+@pytest.mark.parametrize("reason", [Loss.BOND_LOST, Loss.UNEXPECTED_DEVICE, Loss.FLOODED, Loss.TIMEOUT])
+def test_f14_f18_what_a_bluetooth_device_did_stays_said_until_it_is_heard(reason: Loss, tmp_path: Path) -> None:
+    """It sleeps for hours between measurements: "ready" would be the last word on it."""
+    rig = Rig(tmp_path, one_reading_a_byte, Script(refuse=reason), over_gatt=True)
+    run(rig, sessions=5)
+    assert [said for _, said in rig.states] == [None, reason]
 
 
 def test_f51_a_driver_that_raises_is_a_fault_and_begins_again(tmp_path: Path) -> None:
@@ -266,7 +292,7 @@ def test_f52_silence_beyond_the_rhythm_is_a_loss(tmp_path: Path) -> None:
 
     rig = Rig(tmp_path, one_reading_a_byte, Silent(), Rhythm(idle_timeout_s=0.01))
     run(rig, sessions=3)
-    assert rig.states == [(DeviceState.LOST, Loss.SILENT)], "an open port that stays silent is not ready"
+    assert rig.states == [(DeviceState.SILENT, Loss.SILENT)], "an open port that stays silent is not ready"
     assert "Switch it on" in rig.health.sentence
 
 
@@ -318,6 +344,21 @@ def test_f02_nothing_but_noise_is_not_ok(tmp_path: Path) -> None:
         (DeviceState.LOST, Loss.UNEXPECTED_DATA),
     ]
     assert rig.states[3] == (DeviceState.LOST, Loss.UNPLUGGED), "not ok again in between"
+
+
+def test_what_is_left_out_and_what_became_of_a_clock_is_counted(tmp_path: Path) -> None:
+    async def session(link: ByteLink, outlet: Outlet, _options: Options) -> None:
+        for outcome in ClockOutcome:
+            outlet.note(ClockSetting(outcome))
+        outlet.note(Skipped())
+        await link.read()
+        raise LinkLost(Loss.DISCONNECTED)
+
+    rig = Rig(tmp_path, session, Script(b"\x50"))
+    run(rig, sessions=2)
+    counts = rig.health.status()["counts"]
+    expected = {"clock_set": 1, "clock_refused": 1, "clock_not_taken": 1, "clock_unproven": 1, "skipped": 1}
+    assert expected.items() <= {name: min(count, 1) for name, count in counts.items()}.items()
 
 
 def test_f50_a_flapping_link_does_not_fill_the_log(tmp_path: Path) -> None:

@@ -136,9 +136,8 @@ class ClockSetter:
         if place is None:
             return
         characteristic, head, tail = place
-        wanted = RunningClock(self._outlet.local_time())
-        written = wanted.now()
-        assert written is not None
+        written = self._outlet.local_time()
+        wanted = RunningClock(written)
         is_refused = await self._is_refused(characteristic, head + _date_time(written) + tail)
         shown = await self._read(characteristic)
         self._outlet.note(ClockSetting(_outcome(wanted.now(), shown, is_refused)))

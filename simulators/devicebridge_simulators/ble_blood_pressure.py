@@ -6,13 +6,16 @@ Supplement, with an encoder of its own. It indicates what it has as soon as it i
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.bluetooth import CURRENT_TIME, uuid16
+from devicebridge.sdk.peripheral import UNSET_TIME, Inbox, battery, device_information, encode_time
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import (
     Access,
     Characteristic,
@@ -28,13 +31,18 @@ from devicebridge.sdk.values import Absent, Kind, Name, Origin, Status
 BLOOD_PRESSURE_SERVICE = uuid16(0x1810)
 MEASUREMENT = uuid16(0x2A35)
 CUFF_PRESSURE = uuid16(0x2A36)
+AND_SERVICE = "233bf000-5a34-1b6d-975c-000d5690abe4"
+AND_CUSTOM = "233bf001-5a34-1b6d-975c-000d5690abe4"
+AND_SEND_ALL = bytes([2, 0, 0xE1])
+AND_HANG_UP = bytes([2, 1, 3])
 
 CLOCK = datetime(2026, 11, 21, 10, 20, 0)
 """What this cuff's clock says. It runs twelve minutes late: in the room it is 10:32."""
+LATER_S = 1.5
+"""Of the clock on the wall, as a host takes its time at any pace."""
 CUFF_STEPS_MMHG = (40, 90, 140, 180, 130, 100)
 
 _NAN = b"\xff\x07"
-_UNSET_TIME = bytes(7)
 _IRREGULAR = 1 << 2
 
 
@@ -53,7 +61,7 @@ class Reading:
     time_unset: bool = False
 
     def encode(self) -> bytes:
-        time = _UNSET_TIME if self.time_unset else b"" if self.time is None else encode_time(self.time)
+        time = UNSET_TIME if self.time_unset else b"" if self.time is None else encode_time(self.time)
         user = b"" if self.user is None else bytes([self.user])
         flags = self.kpa | bool(time) << 1 | 1 << 2 | bool(user) << 3 | 1 << 4
         pressures = b"".join(encode_sfloat(p) for p in (self.systolic, self.diastolic, self.mean))
@@ -69,11 +77,6 @@ def encode_sfloat(number: Decimal | None) -> bytes:
     if not isinstance(exponent, int) or not -8 <= exponent <= 7 or not -2045 <= mantissa <= 2045:
         raise ValueError(f"{number} does not fit 16 bits")
     return struct.pack("<H", (exponent & 0xF) << 12 | mantissa & 0xFFF)
-
-
-def encode_time(time: datetime) -> bytes:
-    """GSS Date Time."""
-    return struct.pack("<H5B", time.year, time.month, time.day, time.hour, time.minute, time.second)
 
 
 def replay(
@@ -102,58 +105,41 @@ def measure(vitals: Vitals) -> GattScenario:
         Decimal(vitals.pulse_per_min),
         vitals.local_time.replace(microsecond=0),
     )
-    return _scenario("one measurement", [reading], clock=lambda: vitals.local_time)
+    return cuff("one measurement", [reading], clock=SettableClock(vitals.local_time))
 
 
 def _services(
-    *,
-    clock: Callable[[], datetime] | None = None,
-    clock_unset: bool = False,
-    model: str = "Simulated cuff",
+    clock: SettableClock | None = None, *, model: str = "Simulated cuff", own: Sequence[Characteristic] = ()
 ) -> tuple[Service, ...]:
-    texts = ((0x2A29, "devicebridge"), (0x2A24, model), (0x2A25, "SIM-BP-1"), (0x2A26, "1.0"))
-    services = [
-        Service(
-            BLOOD_PRESSURE_SERVICE,
-            (
-                Characteristic(uuid=MEASUREMENT, access=Access.INDICATE),
-                Characteristic(uuid=CUFF_PRESSURE, access=Access.NOTIFY),
-                Characteristic(uuid=uuid16(0x2A49), access=Access.READ, value=bytes([0x3F, 0x00])),
-            ),
-        ),
-        Service(
-            uuid16(0x180A),
-            tuple(Characteristic(uuid=uuid16(n), access=Access.READ, value=t.encode()) for n, t in texts),
-        ),
-        Service(uuid16(0x180F), (Characteristic(uuid=uuid16(0x2A19), access=Access.READ, value=bytes([87])),)),
-    ]
-    if clock is not None or clock_unset:
-        now = clock
-
-        def current_time() -> bytes:
-            """Date Time, then day of the week, fractions and the reason of the last change: none known."""
-            return (_UNSET_TIME if now is None else encode_time(now())) + bytes(3)
-
-        services.append(
-            Service(
-                uuid16(0x1805),
-                (Characteristic(uuid=uuid16(0x2A2B), access=Access.READ, value=current_time),),
-            )
-        )
-    return tuple(services)
+    """own: what it has beside the standard, in the service of its measurements."""
+    measuring = (
+        Characteristic(uuid=MEASUREMENT, access=Access.INDICATE),
+        Characteristic(uuid=CUFF_PRESSURE, access=Access.NOTIFY),
+        Characteristic(uuid=uuid16(0x2A49), access=Access.READ, value=bytes([0x3F, 0x00])),
+    )
+    services = (
+        Service(BLOOD_PRESSURE_SERVICE, (*measuring, *own)),
+        device_information(model, "SIM-BP-1"),
+        battery(87),
+    )
+    return services if clock is None else (*services, clock.current_time())
 
 
-def _scenario(
+def cuff(
     title: str,
     readings: Sequence[Reading],
     *,
-    clock: Callable[[], datetime] | None = lambda: CLOCK,
-    clock_unset: bool = False,
+    clock: SettableClock | None,
+    later: Sequence[Reading] = (),
+    stays: bool = False,
+    options: Mapping[str, object] | None = None,
     progress: bool = False,
     sent: int | None = None,
     expected: tuple[Expected, ...] | None = None,
 ) -> GattScenario:
-    """sent: how many of the readings it indicates before it hangs up in the middle."""
+    """clock: None where it cannot be read. stays: for a while when it has sent all. later: what it indicates then.
+    sent: how many of the readings it indicates before it hangs up in the middle."""
+    now = clock.shows if clock and clock.shows else CLOCK
 
     async def run(port: GattPort) -> None:
         await port.subscribed(MEASUREMENT)
@@ -166,19 +152,81 @@ def _scenario(
             await port.indicate(MEASUREMENT, reading.encode())
         if sent is not None:
             await port.disconnect()
+        if stays or later:
+            await asyncio.sleep(LATER_S)
+        for reading in later:
+            await port.indicate(MEASUREMENT, reading.encode())
 
     return GattScenario(
         title=title,
-        services=lambda: _services(clock=clock, clock_unset=clock_unset),
+        services=lambda: _services(clock),
         run=run,
-        expected=tuple(_expected(r, clock() if clock else CLOCK) for r in readings[:sent])
-        if expected is None
-        else expected,
+        expected=tuple(reading_of(r, now) for r in readings[:sent]) if expected is None else expected,
+        options=options or {},
         faulty=sent is not None,
     )
 
 
-def _expected(reading: Reading, now: datetime) -> Expected:
+def omron(
+    title: str,
+    readings: Sequence[Reading],
+    clock: SettableClock,
+    *,
+    options: Mapping[str, object] | None = None,
+    expected: tuple[Expected, ...] | None = None,
+) -> GattScenario:
+    """One that keeps to the service: it notifies its time first, twice, and then indicates what it has. Its advertised
+    name begins with BLEsmart_."""
+
+    def services() -> tuple[Service, ...]:
+        time = clock.current_time(Access.READ | Access.WRITE | Access.NOTIFY)
+        return (*_services(model="HEM-9200T"), time)
+
+    async def run(port: GattPort) -> None:
+        await port.subscribed(MEASUREMENT)
+        for _ in range(2):
+            await port.notify(CURRENT_TIME, clock.encode())
+        for reading in readings:
+            await port.indicate(MEASUREMENT, reading.encode())
+
+    found = tuple(reading_of(r, CLOCK) for r in readings) if expected is None else expected
+    return GattScenario(title=title, services=services, run=run, expected=found, options=options or {})
+
+
+def and_cuff(
+    title: str,
+    readings: Sequence[Reading],
+    clock: SettableClock,
+    *,
+    asked: list[bytes] | None = None,
+    options: Mapping[str, object] | None = None,
+    expected: tuple[Expected, ...] | None = None,
+) -> GattScenario:
+    """An A&D UA-651BLE: sends what it has when it is asked to, and hangs up when it is told to. asked: what it was."""
+    inbox, seen = Inbox(), [] if asked is None else asked
+
+    async def heard(value: bytes) -> None:
+        seen.append(value)
+        await inbox.written(value)
+
+    def services() -> tuple[Service, ...]:
+        inbox.clear()
+        custom = Characteristic(uuid=AND_CUSTOM, access=Access.READ | Access.WRITE, written=heard)
+        return (*_services(model="UA-651BLE", own=[clock.date_time()]), Service(AND_SERVICE, (custom,)))
+
+    async def run(port: GattPort) -> None:
+        await port.subscribed(MEASUREMENT)
+        if await inbox.next() == AND_SEND_ALL:
+            for reading in readings:
+                await port.indicate(MEASUREMENT, reading.encode())
+        if await inbox.next() == AND_HANG_UP:
+            await port.disconnect()
+
+    found = tuple(reading_of(r, CLOCK) for r in readings) if expected is None else expected
+    return GattScenario(title=title, services=services, run=run, expected=found, options=options or {})
+
+
+def reading_of(reading: Reading, now: datetime) -> Expected:
     """For readings in mmHg; one taken more than a minute before the cuff's present was stored."""
     numbers = (reading.systolic, reading.diastolic, reading.mean, reading.pulse)
     names = (Name.SYSTOLIC, Name.DIASTOLIC, Name.MEAN, Name.PULSE_RATE)
@@ -200,22 +248,30 @@ def _whole(*numbers: int) -> tuple[Decimal, Decimal, Decimal, Decimal]:
     return systolic, diastolic, mean, pulse
 
 
-_JUST_NOW = CLOCK - timedelta(seconds=5)
-_NORMAL = Reading(*_whole(124, 81, 95, 72), time=_JUST_NOW)
-_MEMORY = (
+JUST_NOW = CLOCK - timedelta(seconds=5)
+NORMAL = Reading(*_whole(124, 81, 95, 72), time=JUST_NOW)
+MEMORY = (
     Reading(*_whole(131, 84, 100, 77), time=CLOCK - timedelta(days=3, hours=2)),
     Reading(*_whole(118, 76, 90, 64), time=CLOCK - timedelta(days=2, hours=1)),
     Reading(*_whole(142, 91, 108, 83), time=CLOCK - timedelta(minutes=50)),
 )
-_KPA = Reading(Decimal("16.5"), Decimal("10.8"), Decimal("12.7"), Decimal(72), time=_JUST_NOW, kpa=True)
+EARLIER = Reading(*_whole(128, 83, 98, 74), time=CLOCK - timedelta(minutes=6))
+_KPA = Reading(Decimal("16.5"), Decimal("10.8"), Decimal("12.7"), Decimal(72), time=JUST_NOW, kpa=True)
 _KPA_IN_MMHG = (124, 81, 95, 72)  # 123.76, 81.01 and 95.26, at 7.500615758 mmHg to the kPa
+
+
+_ALL = {"first_download": "all"}
+
+
+def _late() -> SettableClock:
+    return SettableClock(CLOCK)
 
 
 def _capture(
     title: str,
     value: str,
     numbers: tuple[int | Absent, int | Absent, int | Absent, int | Absent],
-    time: str,
+    time: str | None,
     *,
     model: str = "Simulated cuff",
     status: Status | None = None,
@@ -225,7 +281,7 @@ def _capture(
         kind=Kind.BLOOD_PRESSURE,
         values={n: v if isinstance(v, Absent) else Decimal(v) for n, v in zip(names, numbers, strict=True)},
         status=frozenset() if status is None else frozenset({status}),
-        device_time=datetime.fromisoformat(time),
+        device_time=None if time is None else datetime.fromisoformat(time),
     )
     return replay([bytes.fromhex(value)], title=title, model=model, expected=(expected,))
 
@@ -282,6 +338,14 @@ _CAPTURES = {
         "2026-08-11T20:56:00",
         status=Status.UNEXPECTED_FORMAT,
     ),
+    # h2SyncLib, AndUA651BLE.h
+    "capture-ua-651": _capture(
+        "an A&D UA-651BLE's own bytes: irregular pulse, and no time",
+        "146500410051003e000400",
+        (101, 65, 81, 62),
+        None,
+        status=Status.IRREGULAR_PULSE,
+    ),
     # github.com/pauldemarco/flutter_blue/issues/687
     "capture-other-layout": replay(
         [bytes.fromhex("fe202700750055005f00e407091810093a690001")],
@@ -295,30 +359,57 @@ SIMULATOR = GattSimulator(
     advertised=(BLOOD_PRESSURE_SERVICE,),
     measure=measure,
     scenarios={
-        "normal": _scenario("one measurement", [_NORMAL]),
-        "kpa": _scenario(
-            "a cuff set to kPa", [_KPA], expected=(_expected(Reading(*_whole(*_KPA_IN_MMHG), time=_JUST_NOW), CLOCK),)
+        "normal": cuff("one measurement", [NORMAL], clock=_late()),
+        "kpa": cuff(
+            "a cuff set to kPa",
+            [_KPA],
+            clock=_late(),
+            expected=(reading_of(Reading(*_whole(*_KPA_IN_MMHG), time=JUST_NOW), CLOCK),),
         ),
-        "irregular": _scenario("an irregular pulse", [replace(_NORMAL, status=_IRREGULAR)]),
-        "error": _scenario("a failed measurement", [Reading(None, None, None, None, time=_JUST_NOW)]),
-        "backlog": _scenario("three from memory, then a fresh one", [*_MEMORY, _NORMAL]),
-        "backlog-no-clock": _scenario(
+        "irregular": cuff("an irregular pulse", [replace(NORMAL, status=_IRREGULAR)], clock=_late()),
+        "error": cuff("a failed measurement", [Reading(None, None, None, None, time=JUST_NOW)], clock=_late()),
+        "backlog": cuff(
+            "three from memory, then a fresh one, all wanted", [*MEMORY, NORMAL], clock=_late(), options=_ALL
+        ),
+        "first-meeting": cuff(
+            "first meeting: two from memory are left out, one was taken in this visit",
+            [*MEMORY[:2], EARLIER, NORMAL],
+            clock=_late(),
+            expected=(reading_of(EARLIER, CLOCK), reading_of(NORMAL, CLOCK)),
+        ),
+        "first-meeting-none": cuff(
+            "first meeting: nothing from memory is wanted",
+            [*MEMORY[:2], EARLIER, NORMAL],
+            clock=_late(),
+            options={"first_download": "none"},
+            expected=(reading_of(NORMAL, CLOCK),),
+        ),
+        "backlog-no-clock": cuff(
             "three from memory, then a fresh one, and no clock to tell them by",
-            [*_MEMORY, _NORMAL],
+            [*MEMORY, NORMAL],
             clock=None,
+            options=_ALL,
         ),
-        "clock-unset": _scenario(
-            "the clock was never set",
-            [replace(_NORMAL, time=None, time_unset=True)],
+        "first-meeting-no-clock": cuff(
+            "first meeting, and no clock: the last was measured just now, and one ten minutes before it at most",
+            [*MEMORY[:2], EARLIER, NORMAL],
             clock=None,
-            clock_unset=True,
+            expected=(reading_of(EARLIER, CLOCK), reading_of(NORMAL, CLOCK)),
         ),
-        "user-slots": _scenario(
+        "clock-unset": cuff(
+            "the clock was never set", [replace(NORMAL, time=None, time_unset=True)], clock=SettableClock(None)
+        ),
+        "user-slots": cuff(
             "two users' slots",
-            [replace(_MEMORY[2], user=1), replace(_NORMAL, user=2), replace(_NORMAL, systolic=Decimal(126), user=255)],
+            [replace(MEMORY[2], user=1), replace(NORMAL, user=2), replace(NORMAL, systolic=Decimal(126), user=255)],
+            clock=_late(),
+            options=_ALL,
         ),
-        "hang-up-mid-way": _scenario("hangs up after two of four", [*_MEMORY, _NORMAL], sent=2),
-        "progress": _scenario("cuff pressure while it inflates, then the result", [_NORMAL], progress=True),
+        "hang-up-mid-way": cuff("hangs up after two of four", [*MEMORY, NORMAL], clock=_late(), sent=2, options=_ALL),
+        "progress": cuff("cuff pressure while it inflates, then the result", [NORMAL], clock=_late(), progress=True),
+        "and-ua-651": and_cuff(
+            "an A&D UA-651BLE, which is asked for what it has and told to hang up", [NORMAL], _late()
+        ),
         **_CAPTURES,
     },
 )

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from devicebridge.sdk.bluetooth import MANUFACTURER_NAME, MODEL_NUMBER, SERIAL_NUMBER, uuid16
 from devicebridge.sdk.peripheral import UNSET_TIME, battery, current_time, encode_time
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import (
     Access,
     AttError,
@@ -36,6 +37,9 @@ CONTROL_POINT = uuid16(0x2A52)
 
 CLOCK = datetime(2026, 11, 21, 10, 20, 0)
 """What this meter's clock says. It runs twelve minutes late: in the room it is 10:32."""
+
+ISENS_SERVICE = uuid16(0xFFF0)
+ISENS_CLOCK = uuid16(0xFFF1)
 
 SERIAL = "SIM-GLU-1"
 IDLE_S = 0.3
@@ -99,11 +103,11 @@ class Meter:
     refusals: how many requests it refuses as it is still at work on another, unless it is told to abort.
     knows_from: the operator "greater than or equal". counts: the number of its records can be asked for.
     hangs_up_after: so many records, in the middle of a report.
-    asked: every request of every visit.
+    asked: every request of every visit. own_clock: what was written to that of an i-SENS.
     """
 
     records: Sequence[Record]
-    clock: Callable[[], datetime | None] | None = lambda: CLOCK
+    clock: Callable[[], datetime | None] | SettableClock | None = lambda: CLOCK
     manufacturer: str = "devicebridge"
     model: str = "Simulated meter"
     refusals: int = 0
@@ -111,6 +115,7 @@ class Meter:
     counts: bool = True
     hangs_up_after: int | None = None
     asked: list[bytes] = field(default_factory=list)
+    own_clock: list[bytes] = field(default_factory=list)
 
     def scenario(
         self, title: str, expected: tuple[Expected, ...] = (), options: Mapping[str, object] | None = None
@@ -149,7 +154,17 @@ class Meter:
             ),
             battery(64),
         ]
-        return tuple(services if self.clock is None else [*services, current_time(self.clock)])
+        if self.manufacturer == "i-SENS":
+            own = Characteristic(uuid=ISENS_CLOCK, access=Access.WRITE | Access.NOTIFY, written=self._set)
+            services.append(Service(ISENS_SERVICE, (own,)))
+        if isinstance(self.clock, SettableClock):
+            services.append(self.clock.current_time())
+        elif self.clock is not None:
+            services.append(current_time(self.clock))
+        return tuple(services)
+
+    async def _set(self, value: bytes) -> None:
+        self.own_clock.append(value)
 
 
 class _Visit:

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from devicebridge.sdk.bluetooth import uuid16
 from devicebridge.sdk.peripheral import battery, current_time, device_information, encode_time
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import (
     Access,
     Characteristic,
@@ -38,6 +39,8 @@ NONIN_OXIMETRY = "0aad7ea0-0d60-11e2-8e3c-0002a5d5c51b"
 
 CLOCK = datetime(2026, 11, 21, 10, 20, 0)
 """What this oximeter's clock says. It runs twelve minutes late: in the room it is 10:32."""
+STAYS_S = 1.5
+"""Of the clock on the wall, as a host takes its time at any pace."""
 
 EARLY, VALIDATED, STORED, DEMO, QUESTIONABLE, INVALID = 1 << 6, 1 << 7, 1 << 9, 1 << 10, 1 << 14, 1 << 15
 LOW_PERFUSION, SEARCHING, NO_FINGER = 1 << 5, 1 << 9, 1 << 11
@@ -95,16 +98,18 @@ def encode_nonin(spo2: int, pulse: int, status: int, counter: int, amplitude: in
     return struct.pack(">BBBHHBH", 10, status, battery, amplitude, counter, spo2, pulse)
 
 
-def _services(*measuring: Characteristic, service: str = OXIMETER_SERVICE) -> tuple[Service, ...]:
+def _services(
+    *measuring: Characteristic, service: str = OXIMETER_SERVICE, clock: SettableClock | None = None
+) -> tuple[Service, ...]:
     return (
         Service(service, measuring),
         device_information("Simulated oximeter", "SIM-OX-1"),
         battery(77),
-        current_time(lambda: CLOCK),
+        current_time(lambda: CLOCK) if clock is None else clock.current_time(),
     )
 
 
-_SPOT = Characteristic(uuid=SPOT_CHECK, access=Access.INDICATE)
+SPOT = Characteristic(uuid=SPOT_CHECK, access=Access.INDICATE)
 _STREAM = Characteristic(uuid=CONTINUOUS, access=Access.NOTIFY)
 _NONIN = Characteristic(uuid=NONIN_OXIMETRY, access=Access.NOTIFY)
 
@@ -115,8 +120,10 @@ def replay(
     expected: tuple[Expected, ...] = (),
     *,
     has: tuple[Characteristic, ...] = (),
+    clock: SettableClock | None = None,
 ) -> GattScenario:
-    """Sends exactly these values, those of a stream one a second. has: characteristics beside those of the values."""
+    """Sends exactly these values, those of a stream one a second. has: characteristics beside those of the values.
+    clock: one that can be set; the oximeter stays until a host could have done so."""
     measuring = tuple(dict.fromkeys((*(c for c, _ in values), *has)))
     service = NONIN_SERVICE if _NONIN in measuring else OXIMETER_SERVICE
     features = Characteristic(uuid=FEATURES, access=Access.READ, value=_FEATURES)
@@ -130,10 +137,13 @@ def replay(
             else:
                 await port.notify(sent.uuid, value)
                 await port.pause(1)
+        if clock is not None:
+            await asyncio.sleep(STAYS_S)
 
-    return GattScenario(
-        title=title, services=lambda: _services(*measuring, features, service=service), run=run, expected=expected
-    )
+    def services() -> tuple[Service, ...]:
+        return _services(*measuring, features, service=service, clock=clock)
+
+    return GattScenario(title=title, services=services, run=run, expected=expected)
 
 
 def memory(
@@ -155,7 +165,7 @@ def memory(
         nonlocal requests
         requests = asyncio.Queue()
         control_point = Characteristic(uuid=CONTROL_POINT, access=Access.WRITE | Access.INDICATE, written=written)
-        return _services(_SPOT, Characteristic(uuid=FEATURES, access=Access.READ, value=features), control_point)
+        return _services(SPOT, Characteristic(uuid=FEATURES, access=Access.READ, value=features), control_point)
 
     async def run(port: GattPort) -> None:
         await port.subscribed(CONTROL_POINT)
@@ -271,27 +281,27 @@ SIMULATOR = GattSimulator(
             [(_STREAM, _STEADY.encode_continuous((95, 80), (99, 70)))] * _SECONDS,
             (_READING,),
         ),
-        "spot-check": replay("one spot-check", [(_SPOT, _SPOT_VALUE)], (_SPOT_READING,)),
+        "spot-check": replay("one spot-check", [(SPOT, _SPOT_VALUE)], (_SPOT_READING,)),
         "spot-check-failed": replay(
             "a failed spot-check",
-            [(_SPOT, Oximetry(None, None, measurement=INVALID).encode_spot_check(_JUST_NOW))],
+            [(SPOT, Oximetry(None, None, measurement=INVALID).encode_spot_check(_JUST_NOW))],
             (_expected(Absent.NOT_A_NUMBER, Absent.NOT_A_NUMBER, Status.INVALID_MEASUREMENT, time=_JUST_NOW),),
         ),
         "clock-unset": replay(
             "the clock was never set",
-            [(_SPOT, _SPOT_CHECK.encode_spot_check(datetime(2000, 1, 1, 0, 0, 40), clock_unset=True))],
+            [(SPOT, _SPOT_CHECK.encode_spot_check(datetime(2000, 1, 1, 0, 0, 40), clock_unset=True))],
             (_expected(Decimal(98), Decimal(64), Status.VALIDATED, Status.CLOCK_UNSET),),
         ),
         "stream-then-spot-check": replay(
             "a stream and, of the same finger, a spot-check",
-            [*_finger(_STEADY)[:-2], (_SPOT, _SPOT_VALUE), *_finger(_STEADY)[-4:], *_finger(_SECOND)],
+            [*_finger(_STEADY)[:-2], (SPOT, _SPOT_VALUE), *_finger(_STEADY)[-4:], *_finger(_SECOND)],
             (_SPOT_READING, _expected(Decimal(94), Decimal(88), amplitude=_AMPLITUDE)),
         ),
         "stream-without-spot-check": replay(
             "a stream from an oximeter that could have given a spot-check",
             _finger(_STEADY)[:-2],
             (_READING,),
-            has=(_SPOT,),
+            has=(SPOT,),
         ),
         "memory": memory(
             "first meeting: the whole memory, then a fresh one",

@@ -7,13 +7,14 @@ its own. It indicates what it has as soon as it is asked to, oldest first; one t
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from devicebridge.sdk.bluetooth import uuid16
 from devicebridge.sdk.peripheral import UNSET_TIME, Inbox, battery, current_time, device_information, encode_time
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import (
     Access,
     Characteristic,
@@ -34,6 +35,7 @@ INTERVAL = uuid16(0x2A21)
 AND_SERVICE = "233bf000-5a34-1b6d-975c-000d5690abe4"
 AND_CUSTOM = "233bf001-5a34-1b6d-975c-000d5690abe4"
 AND_SEND_ALL = bytes([2, 0, 0xE1])
+AND_HANG_UP = bytes([2, 1, 3])
 
 CLOCK = datetime(2026, 11, 21, 10, 20, 0)
 """What this thermometer's clock says. It runs twelve minutes late: in the room it is 10:32."""
@@ -90,17 +92,20 @@ def _services(
     site: int | None = None,
     interval_s: int | None = None,
     inbox: Inbox | None = None,
+    own: Sequence[Characteristic] = (),
 ) -> tuple[Service, ...]:
-    own = [
+    """own: what it has beside the standard, in the service of its measurements."""
+    measuring = [
+        *own,
         Characteristic(uuid=MEASUREMENT, access=Access.INDICATE),
         Characteristic(uuid=INTERMEDIATE, access=Access.NOTIFY),
     ]
     if site is not None:
-        own.append(Characteristic(uuid=TYPE, access=Access.READ, value=bytes([site])))
+        measuring.append(Characteristic(uuid=TYPE, access=Access.READ, value=bytes([site])))
     if interval_s is not None:
-        own.append(Characteristic(uuid=INTERVAL, access=Access.READ, value=struct.pack("<H", interval_s)))
+        measuring.append(Characteristic(uuid=INTERVAL, access=Access.READ, value=struct.pack("<H", interval_s)))
     services = [
-        Service(THERMOMETER_SERVICE, tuple(own)),
+        Service(THERMOMETER_SERVICE, tuple(measuring)),
         device_information(model, "SIM-HT-1"),
         battery(64),
     ]
@@ -120,6 +125,7 @@ def _scenario(
     site: int | None = None,
     settling: Sequence[Reading] = (),
     sent: int | None = None,
+    options: Mapping[str, object] | None = None,
     expected: tuple[Expected, ...] | None = None,
 ) -> GattScenario:
     """settling: sent as intermediate values first. sent: how many readings it indicates before it hangs up."""
@@ -153,6 +159,7 @@ def _scenario(
         services=services,
         run=run,
         expected=tuple(map(_expected, readings[:sent])) if expected is None else expected,
+        options=options or {},
         faulty=sent is not None,
     )
 
@@ -171,18 +178,20 @@ def _stream(title: str, readings: Sequence[Reading], expected: tuple[Expected, .
     )
 
 
-def _asked_first() -> GattScenario:
-    """An A&D UT-201BLE, which sends when it is told to."""
+def and_thermometer(clock: SettableClock) -> GattScenario:
+    """An A&D UT-201BLE, which sends when it is told to, and hangs up when it is told to."""
     inbox = Inbox()
 
     def services() -> tuple[Service, ...]:
         inbox.clear()
-        return _services(clock=lambda: CLOCK, model="UT-201BLE", inbox=inbox)
+        return _services(clock=None, model="UT-201BLE", inbox=inbox, own=[clock.date_time()])
 
     async def run(port: GattPort) -> None:
         await port.subscribed(MEASUREMENT)
         if await inbox.next() == AND_SEND_ALL:
             await port.indicate(MEASUREMENT, _NORMAL.encode())
+        if await inbox.next() == AND_HANG_UP:
+            await port.disconnect()
 
     return GattScenario(
         title="one that must be asked for what it has", services=services, run=run, expected=(_expected(_NORMAL),)
@@ -201,6 +210,7 @@ def _expected(reading: Reading, status: frozenset[Status] = frozenset()) -> Expe
     )
 
 
+_ALL = {"first_download": "all"}
 _JUST_NOW = CLOCK - timedelta(seconds=5)
 _NORMAL = Reading(Decimal("36.8"), _JUST_NOW, site=MOUTH)
 _FAHRENHEIT = Reading(Decimal("99.3"), _JUST_NOW, fahrenheit=True, site=EAR)
@@ -232,9 +242,15 @@ SIMULATOR = GattSimulator(
         "no-site": _scenario("one that says once for all where it measures", [replace(_NORMAL, site=None)], site=EAR),
         "error": _scenario("a failed measurement", [_FAILED]),
         "too-hot": _scenario("Hi on the display", [replace(_NORMAL, temperature=Absent.POSITIVE_INFINITY)]),
-        "backlog": _scenario("two from memory, then a fresh one", [*_MEMORY, _NORMAL]),
+        "backlog": _scenario("two from memory, then a fresh one, all wanted", [*_MEMORY, _NORMAL], options=_ALL),
         "backlog-no-clock": _scenario(
-            "two from memory, then a fresh one, and no clock to tell them by", [*_MEMORY, _NORMAL], clock=None
+            "two from memory, then a fresh one, and no clock to tell them by",
+            [*_MEMORY, _NORMAL],
+            clock=None,
+            options=_ALL,
+        ),
+        "first-meeting": _scenario(
+            "first meeting: what is in its memory is left out", [*_MEMORY, _NORMAL], expected=(_expected(_NORMAL),)
         ),
         "clock-unset": _scenario(
             "the clock was never set", [replace(_NORMAL, time=None, time_unset=True)], clock=lambda: None
@@ -244,7 +260,7 @@ SIMULATOR = GattSimulator(
             [_NORMAL],
             settling=[Reading(Decimal(t)) for t in ("31.0", "34.5", "36.1", "36.6")],
         ),
-        "hang-up-mid-way": _scenario("hangs up after two of three", [*_MEMORY, _NORMAL], sent=2),
+        "hang-up-mid-way": _scenario("hangs up after two of three", [*_MEMORY, _NORMAL], sent=2, options=_ALL),
         "stream": _stream("one that measures every second", _RISING, (_expected(_RISING[_READ]),)),
         "stream-twice": _stream(
             "one that measures every second, worn twice",
@@ -256,6 +272,6 @@ SIMULATOR = GattSimulator(
             _FIDGETING,
             (_expected(_FIDGETING[-1], frozenset({Status.UNSTABLE})),),
         ),
-        "send-all": _asked_first(),
+        "send-all": and_thermometer(SettableClock(CLOCK)),
     },
 )

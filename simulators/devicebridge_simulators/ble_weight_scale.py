@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from devicebridge.sdk.bluetooth import uuid16
 from devicebridge.sdk.peripheral import UNSET_TIME, Inbox, battery, current_time, device_information, encode_time
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import (
     Access,
     Characteristic,
@@ -121,6 +122,7 @@ def _play(
     expected: tuple[Expected, ...],
     *,
     faulty: bool = False,
+    options: Mapping[str, object] | None = None,
 ) -> GattScenario:
     """Values of the last characteristic enabled begin to come at once."""
 
@@ -129,7 +131,9 @@ def _play(
         for uuid, value in values:
             await port.indicate(uuid, value)
 
-    return GattScenario(title=title, services=services, run=run, expected=expected, faulty=faulty)
+    return GattScenario(
+        title=title, services=services, run=run, expected=expected, options=options or {}, faulty=faulty
+    )
 
 
 def _services(
@@ -154,27 +158,44 @@ def _services(
     return tuple(services)
 
 
+def and_scale(clock: SettableClock, weighings: Sequence[Weighing]) -> GattScenario:
+    """An A&D UC-352BLE: its clock is in the service of its weights; it sends what it has, and hangs up."""
+
+    def services() -> tuple[Service, ...]:
+        measuring = (Characteristic(uuid=MEASUREMENT, access=Access.INDICATE), clock.date_time())
+        return (Service(WEIGHT_SERVICE, measuring), device_information("UC-352BLE", "SIM-WS-1"))
+
+    values = [(MEASUREMENT, weighing.encode()) for weighing in weighings]
+    expected = tuple(e for weighing in weighings for e in _expected(weighing))
+    return _play("an A&D UC-352BLE", values, services, expected)
+
+
 def _weighings(
     title: str,
     weighings: Sequence[Weighing],
     *,
     clock: Callable[[], datetime | None] | None = lambda: CLOCK,
+    options: Mapping[str, object] | None = None,
     expected: tuple[Expected, ...] | None = None,
 ) -> GattScenario:
     values = [(MEASUREMENT, weighing.encode()) for weighing in weighings]
     readings = tuple(e for weighing in weighings for e in _expected(weighing))
-    return _play(title, values, lambda: _services(clock=clock), readings if expected is None else expected)
+    found = readings if expected is None else expected
+    return _play(title, values, lambda: _services(clock=clock), found, options=options)
 
 
 def _with_body(
-    title: str, pairs: Sequence[tuple[Weighing, Sequence[Body]]], expected: tuple[Expected, ...]
+    title: str,
+    pairs: Sequence[tuple[Weighing, Sequence[Body]]],
+    expected: tuple[Expected, ...],
+    options: Mapping[str, object] | None = None,
 ) -> GattScenario:
     values = [
         value
         for weighing, bodies in pairs
         for value in ((MEASUREMENT, weighing.encode()), *((COMPOSITION, body.encode()) for body in bodies))
     ]
-    return _play(title, values, lambda: _services(composition=True), expected)
+    return _play(title, values, lambda: _services(composition=True), expected, options=options)
 
 
 def _consenting(title: str, options: Mapping[str, object], *, granted: bool) -> GattScenario:
@@ -231,10 +252,11 @@ def _body_expected(weighing: Weighing, values: Mapping[Name, Decimal | Absent] |
     return replace(weight, values=_BODY_VALUES if values is None else values)
 
 
+_ALL = {"first_download": "all"}
 _JUST_NOW = CLOCK - timedelta(seconds=5)
-_NORMAL = Weighing(Decimal("82.150"), _JUST_NOW)
+NORMAL = Weighing(Decimal("82.150"), _JUST_NOW)
 _POUNDS = Weighing(Decimal("181.10"), _JUST_NOW, pounds=True, user=2, bmi=Decimal("24.9"), height=Decimal("71.5"))
-_MEMORY = (
+MEMORY = (
     Weighing(Decimal("64.300"), CLOCK - timedelta(days=6), user=1),
     Weighing(Decimal("91.750"), CLOCK - timedelta(hours=2), user=3),
 )
@@ -287,34 +309,47 @@ SIMULATOR = GattSimulator(
     name="Simulated scale",
     advertised=(WEIGHT_SERVICE,),
     scenarios={
-        "normal": _weighings("one weighing", [_NORMAL]),
+        "normal": _weighings("one weighing", [NORMAL]),
         "pounds": _weighings("a scale set to pounds, with body-mass index and height", [_POUNDS]),
-        "failed": _weighings("a weighing that failed", [replace(_NORMAL, weight=None)]),
-        "backlog": _weighings("two from memory, then a fresh one", [*_MEMORY, _NORMAL]),
+        "failed": _weighings("a weighing that failed", [replace(NORMAL, weight=None)]),
+        "backlog": _weighings("two from memory, then a fresh one, all wanted", [*MEMORY, NORMAL], options=_ALL),
         "backlog-no-clock": _weighings(
-            "two from memory, then a fresh one, and no clock to tell them by", [*_MEMORY, _NORMAL], clock=None
+            "two from memory, then a fresh one, and no clock to tell them by",
+            [*MEMORY, NORMAL],
+            clock=None,
+            options=_ALL,
+        ),
+        "first-meeting": _weighings(
+            "first meeting: what is in its memory is left out", [*MEMORY, NORMAL], expected=_expected(NORMAL)
         ),
         "clock-unset": _weighings(
-            "the clock was never set", [replace(_NORMAL, time=None, time_unset=True)], clock=lambda: None
+            "the clock was never set", [replace(NORMAL, time=None, time_unset=True)], clock=lambda: None
         ),
+        "and-uc-352": and_scale(SettableClock(CLOCK), [NORMAL]),
         "and-custom": _play(
             "an A&D scale of before the standard, in tenths",
-            [(AND_MEASUREMENT, replace(_NORMAL, weight=Decimal("82.1")).encode(Decimal("0.1")))],
+            [(AND_MEASUREMENT, replace(NORMAL, weight=Decimal("82.1")).encode(Decimal("0.1")))],
             lambda: _services(own=AND_MEASUREMENT),
-            _expected(replace(_NORMAL, weight=Decimal("82.1"))),
+            _expected(replace(NORMAL, weight=Decimal("82.1"))),
         ),
         "composition": _with_body(
             "a weight and what it is made of", [(_OF_USER, [_BODY])], (*_expected(_OF_USER), _body_expected(_OF_USER))
         ),
         "composition-backlog": _with_body(
             "one from memory that was not measured whole, then a fresh one",
-            [(_MEMORY[0], [_NOT_MEASURED]), (_OF_USER, [_BODY])],
-            (*_expected(_MEMORY[0]), *_expected(_OF_USER), _body_expected(_OF_USER)),
+            [(MEMORY[0], [_NOT_MEASURED]), (_OF_USER, [_BODY])],
+            (*_expected(MEMORY[0]), *_expected(_OF_USER), _body_expected(_OF_USER)),
+            _ALL,
+        ),
+        "composition-first-meeting": _with_body(
+            "first meeting: the one from memory is left out, the fresh one whole",
+            [(MEMORY[0], [_NOT_MEASURED]), (_OF_USER, [_BODY])],
+            (*_expected(_OF_USER), _body_expected(_OF_USER)),
         ),
         "composition-failed": _with_body(
             "a composition that could not be measured",
-            [(_NORMAL, [_FAILED])],
-            (*_expected(_NORMAL), _body_expected(_NORMAL, {Name.BODY_FAT: Absent.ERROR})),
+            [(NORMAL, [_FAILED])],
+            (*_expected(NORMAL), _body_expected(NORMAL, {Name.BODY_FAT: Absent.ERROR})),
         ),
         "composition-in-two": _with_body(
             "a composition in two packets, the weight said again",

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from devicebridge.clock import SystemClock
-from devicebridge.intake import Intake, Source
 from devicebridge.links.gatt import Radio
 from devicebridge.sdk import (
     Battery,
     DeviceClock,
     DeviceIdentity,
-    Event,
     InProgress,
-    LinkLost,
     Loss,
     Noise,
     Observation,
-    Options,
     Origin,
     UnexpectedDevice,
     Why,
@@ -32,7 +26,10 @@ from devicebridge.sdk import (
 from devicebridge.sdk.bluetooth import uuid16
 from devicebridge.sdk.simulation import Access, Characteristic, Expected, GattPort, GattScenario, Service, Vitals
 from devicebridge_drivers.ble_blood_pressure import DRIVER
+from devicebridge_drivers.ble_blood_pressure.session import CuffOptions
 from devicebridge_simulators.ble_blood_pressure import CLOCK, MEASUREMENT, SIMULATOR, measure, replay
+from support.radio import Kept, Remembering, meet, play, stamps
+from support.waiting import until
 
 pytest.importorskip("bumble", reason="the simulated radio needs bumble")
 from devicebridge.testing.radio import Ether
@@ -41,48 +38,8 @@ NORMAL = "167c0051005f00ea070b150a130048000000"
 """124/81, mean 95, 2026-11-21 10:19, pulse 72: flags, three words, seven bytes of time, two words (GSS)."""
 
 
-class Kept:
-    """An outlet that keeps all it is given."""
-
-    def __init__(self) -> None:
-        self.observations: list[Observation] = []
-        self.events: list[Event] = []
-        self.slow = asyncio.Event()
-        self.slow.set()
-
-    async def emit(self, *group: Observation) -> None:
-        await self.slow.wait()
-        self.observations += group
-
-    def note(self, event: Event, /) -> None:
-        self.events.append(event)
-
-    def published(self) -> list[dict[str, Any]]:
-        source = Source("s", "r", "cuff", DRIVER.manifest.id, "address", True, True)
-        intake = Intake(source, ZoneInfo("America/Chicago"), SystemClock())
-        for event in self.events:
-            if isinstance(event, DeviceClock):
-                intake.read_clock(event.now)
-        return [json.loads(entry.payload) for o in self.observations for entry in intake.entries((o,))]
-
-
-async def play(scenario: GattScenario, *, outlet: Kept | None = None) -> tuple[Kept, Loss]:
-    """One connection from the advertisement to the hang-up."""
-    kept = outlet or Kept()
-    async with Ether(pace=0) as ether, ether.radio() as backend:
-        radio = Radio(backend, clock=SystemClock())
-        await radio.start()
-        cuff = await ether.add(SIMULATOR, scenario)
-        spec = DRIVER.manifest.gatt
-        assert spec is not None
-        try:
-            async with asyncio.timeout(20), radio.opener(cuff.address, spec).open() as link:
-                await DRIVER.session(link, kept, Options())
-        except LinkLost as lost:
-            return kept, lost.reason
-        finally:
-            await radio.stop()
-    raise AssertionError("a session ends with the link")
+def session(scenario: GattScenario | str) -> tuple[Kept, Loss]:
+    return play(DRIVER, SIMULATOR, scenario)
 
 
 def as_expected(message: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +55,7 @@ def as_expected(message: dict[str, Any]) -> dict[str, Any]:
 def expectation(expected: Expected) -> dict[str, Any]:
     return {
         "kind": expected.kind.value,
-        "values": {n.value: v if isinstance(v, Decimal) else v.value for n, v in expected.values.items()},
+        "values": {n.value: v if isinstance(v, Decimal) else str(v) for n, v in expected.values.items()},
         "status": {s.value for s in expected.status},
         "device_time": expected.device_time and expected.device_time.isoformat(),
         "origin": expected.origin.value,
@@ -108,20 +65,20 @@ def expectation(expected: Expected) -> dict[str, Any]:
 @pytest.mark.parametrize("name", sorted(SIMULATOR.scenarios))
 def test_every_scenario_gives_its_readings(name: str) -> None:
     scenario = SIMULATOR.scenarios[name]
-    kept, reason = asyncio.run(play(scenario))
+    kept, reason = session(scenario)
     assert reason is Loss.DISCONNECTED
-    assert [as_expected(m) for m in kept.published()] == [expectation(e) for e in scenario.expected]
+    assert [as_expected(m) for m in kept.published(DRIVER)] == [expectation(e) for e in scenario.expected]
 
 
 def test_without_a_clock_all_but_the_last_of_a_burst_are_stored() -> None:
     scenario = SIMULATOR.scenarios["backlog-no-clock"]
-    kept, _ = asyncio.run(play(scenario))
+    kept, _ = session(scenario)
     assert [o.origin for o in kept.observations] == [Origin.STORED] * 3 + [Origin.LIVE]
-    assert [o.device_time for o in kept.observations] == [e.device_time for e in scenario.expected]
+    assert stamps(kept) == [e.device_time for e in scenario.expected]
 
 
 def test_what_the_cuff_says_of_itself_is_noted() -> None:
-    kept, _ = asyncio.run(play(SIMULATOR.scenarios["normal"]))
+    kept, _ = session("normal")
     assert kept.events == [
         DeviceClock(CLOCK),
         DeviceIdentity("devicebridge", "Simulated cuff", "SIM-BP-1", "1.0"),
@@ -130,13 +87,13 @@ def test_what_the_cuff_says_of_itself_is_noted() -> None:
 
 
 def test_cuff_pressure_is_progress_and_never_a_reading() -> None:
-    kept, _ = asyncio.run(play(SIMULATOR.scenarios["progress"]))
+    kept, _ = session("progress")
     assert [e for e in kept.events if isinstance(e, InProgress)] == [InProgress()] * 6
     assert len(kept.observations) == 1
 
 
 def test_an_unreadable_value_is_noted_as_noise() -> None:
-    kept, _ = asyncio.run(play(SIMULATOR.scenarios["capture-other-layout"]))
+    kept, _ = session("capture-other-layout")
     assert [e.why for e in kept.events if isinstance(e, Noise)] == [Why.TOO_LONG]
     assert kept.observations == []
 
@@ -152,8 +109,8 @@ def test_the_simulated_patient_is_measured() -> None:
         local_time=datetime(2025, 3, 9, 8, 0, 3, 250_000),
     )
     scenario = measure(vitals)
-    kept, _ = asyncio.run(play(scenario))
-    (message,) = kept.published()
+    kept, _ = session(scenario)
+    (message,) = kept.published(DRIVER)
     assert as_expected(message) == expectation(scenario.expected[0])
     assert {v["name"]: v["value"] for v in message["values"]} == {
         "systolic": 127,
@@ -172,28 +129,25 @@ def test_f11_a_value_that_came_before_the_link_was_lost_is_kept() -> None:
         await port.disconnect()
 
     scenario = GattScenario(title="gone at once", services=SIMULATOR.scenarios["normal"].services, run=run)
-    kept, reason = asyncio.run(play(scenario))
+    kept, reason = session(scenario)
     assert reason is Loss.DISCONNECTED
     assert len(kept.observations) == 1
 
 
 def test_values_wait_while_the_disk_is_slow() -> None:
-    async def run() -> Kept:
-        kept = Kept()
-        kept.slow.clear()
-        asyncio.get_running_loop().call_later(0.3, kept.slow.set)
-        await play(SIMULATOR.scenarios["backlog"], outlet=kept)
-        return kept
+    class Slow(Remembering):
+        async def emit(self, *group: Observation) -> None:
+            await asyncio.sleep(0.1)
+            await super().emit(*group)
 
-    kept = asyncio.run(run())
-    assert [o.device_time for o in kept.observations] == [
-        e.device_time for e in SIMULATOR.scenarios["backlog"].expected
-    ]
+    kept, scenario = Slow(), SIMULATOR.scenarios["backlog"]
+    meet(DRIVER, SIMULATOR, scenario, kept)
+    assert stamps(kept) == [e.device_time for e in scenario.expected]
 
 
 def test_a_value_held_back_is_emitted_when_the_session_is_stopped() -> None:
     async def run() -> Kept:
-        kept = Kept()
+        kept = Remembering()
         async with Ether(pace=1) as ether, ether.radio() as backend:
             radio = Radio(backend, clock=SystemClock())
             await radio.start()
@@ -201,9 +155,8 @@ def test_a_value_held_back_is_emitted_when_the_session_is_stopped() -> None:
             spec = DRIVER.manifest.gatt
             assert spec is not None
             async with radio.opener(cuff.address, spec).open() as link:
-                session = asyncio.ensure_future(DRIVER.session(link, kept, Options()))
-                while not any(isinstance(e, Battery) for e in kept.events):
-                    await asyncio.sleep(0)
+                session = asyncio.ensure_future(DRIVER.session(link, kept, CuffOptions()))
+                await until(lambda: any(isinstance(e, Battery) for e in kept.events))
                 await asyncio.sleep(0.05)  # within the half second for which the value is held
                 assert kept.observations == []
                 session.cancel()
@@ -223,7 +176,7 @@ def test_f07_a_peripheral_without_the_measurement_is_refused() -> None:
     async def run(port: GattPort) -> None:
         await port.pause(60)
 
-    _, reason = asyncio.run(play(GattScenario(title="no measurement", services=services, run=run)))
+    _, reason = session(GattScenario(title="no measurement", services=services, run=run))
     assert reason is UnexpectedDevice().reason
 
 
@@ -238,6 +191,6 @@ def test_optional_reads_that_are_refused_do_not_end_the_session() -> None:
         await port.subscribed(MEASUREMENT)
         await port.indicate(MEASUREMENT, bytes.fromhex(NORMAL))
 
-    kept, _ = asyncio.run(play(GattScenario(title="secretive", services=services, run=run)))
+    kept, _ = session(GattScenario(title="secretive", services=services, run=run))
     assert len(kept.observations) == 1
     assert kept.events == [DeviceIdentity()]

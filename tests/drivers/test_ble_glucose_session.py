@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from devicebridge.clock import SystemClock
 from devicebridge.links.gatt import Radio
 from devicebridge.sdk import (
     Battery,
+    ClockOutcome,
     Context,
     DeviceClock,
     DeviceIdentity,
@@ -21,18 +22,20 @@ from devicebridge.sdk import (
     GattLink,
     LinkLost,
     Loss,
-    MemoryOptions,
     Noise,
     Observation,
     Origin,
+    Skipped,
     UnexpectedDevice,
     Wave,
     Why,
 )
 from devicebridge.sdk.gatt_device import Arrivals
 from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, State
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import Access, AttError, Characteristic, GattPort, GattScenario, Service
 from devicebridge_drivers.ble_glucose import DRIVER
+from devicebridge_drivers.ble_glucose.session import MeterOptions
 from devicebridge_simulators.ble_glucose import (
     CLOCK,
     CONTEXT,
@@ -45,11 +48,13 @@ from devicebridge_simulators.ble_glucose import (
     Meter,
     Record,
 )
+from support.radio import meet
+from support.site import LOCAL_TIME, Site
 
 pytest.importorskip("bumble", reason="the simulated radio needs bumble")
 from devicebridge.testing.radio import Ether
 
-FOR_ALL = MemoryOptions(first_download="all")
+FOR_ALL = MeterOptions(first_download="all")
 MARK = "14 2026-11-21T10:19:40 0.00105"
 """Record 14 as it is remembered: number, time, value."""
 
@@ -104,7 +109,7 @@ async def connected(scenario: GattScenario, use: Callable[[GattLink], Awaitable[
     raise AssertionError("a session ends with the link")
 
 
-def visit(meter: Meter | GattScenario, kept: Kept, options: MemoryOptions | None = None) -> Loss:
+def visit(meter: Meter | GattScenario, kept: Kept, options: MeterOptions | None = None) -> Loss:
     scenario = meter.scenario("a visit") if isinstance(meter, Meter) else meter
     return asyncio.run(connected(scenario, lambda link: DRIVER.session(link, kept, options or FOR_ALL)))
 
@@ -145,7 +150,7 @@ def test_the_meal_comes_with_its_measurement() -> None:
 
 @pytest.mark.parametrize(("rule", "expected"), [("recent", ["14"]), ("none", [])])
 def test_a_first_meeting_passes_over_what_is_old_and_remembers_it(rule: str, expected: list[str]) -> None:
-    kept, options = Kept(), MemoryOptions.model_validate({"first_download": rule})
+    kept, options = Kept(), MeterOptions.model_validate({"first_download": rule})
     visit(Meter(MEMORY), kept, options)
     assert kept.records == expected
     assert kept.memory == {SERIAL: MARK}
@@ -155,9 +160,9 @@ def test_a_first_meeting_passes_over_what_is_old_and_remembers_it(rule: str, exp
 
 def test_without_a_clock_nothing_is_live_and_nothing_recent() -> None:
     kept = Kept()
-    visit(Meter(MEMORY, clock=None), kept, MemoryOptions())
+    visit(Meter(MEMORY, clock=None), kept, MeterOptions())
     assert kept.observations == []
-    visit(Meter([*MEMORY, *numbered(15, 99)], clock=None), kept, MemoryOptions())
+    visit(Meter([*MEMORY, *numbered(15, 99)], clock=None), kept, MeterOptions())
     assert [(o.record, o.origin) for o in kept.observations] == [("15", Origin.STORED)]
 
 
@@ -209,16 +214,16 @@ def test_two_meters_are_not_confused() -> None:
 
 def test_an_empty_memory_was_a_first_meeting() -> None:
     kept = Kept()
-    visit(Meter(()), kept, MemoryOptions())
+    visit(Meter(()), kept, MeterOptions())
     assert kept.memory == {SERIAL: "-"}
-    visit(Meter(numbered(1, 99)), kept, MemoryOptions())
+    visit(Meter(numbered(1, 99)), kept, MeterOptions())
     assert kept.records == ["1"]
 
 
 @pytest.mark.parametrize("strange", ["-", "2026-11-21T10:19:40 0.00105", "99999 ", "x"])
 def test_what_cannot_be_gone_on_from_is_no_reason_to_pass_over_anything(strange: str) -> None:
     kept = Kept(**{SERIAL: strange})
-    visit(Meter(MEMORY), kept, MemoryOptions())
+    visit(Meter(MEMORY), kept, MeterOptions())
     assert kept.records == ["11", "12", "13", "14"]
     assert kept.memory == {SERIAL: MARK}
 
@@ -256,6 +261,49 @@ def test_a_meter_still_at_work_is_told_to_stop_first() -> None:
     visit(meter, kept)
     assert meter.asked == [bytes([4, 1]), bytes([1, 1]), bytes([3, 0]), bytes([1, 1])]
     assert len(kept.observations) == 4
+
+
+CLOCK_ON = {"set_clock": True, "first_download": "all"}
+
+
+def at_the_site(meter: Meter, options: Mapping[str, object]) -> Site:
+    site = Site(DRIVER)
+    assert meet(DRIVER, SIMULATOR, meter.scenario("a visit"), site, options) is Loss.DISCONNECTED
+    return site
+
+
+def test_the_clock_is_set_after_the_memory_was_read_and_dated_by_the_clock_as_it_was() -> None:
+    clock = SettableClock(CLOCK)
+    site = at_the_site(Meter([*numbered(1, 99), FRESH], clock=clock), CLOCK_ON)
+    assert [value.hex() for value in clock.written] == ["ea070b150a2000060001"]  # 2026-11-21 10:32:00, Saturday
+    assert site.outcomes == [ClockOutcome.SET]
+    assert site.measured == ["2026-11-21 09:32", "2026-11-21 10:31"]
+    before, after = (event.now for event in site.noted(DeviceClock))
+    assert (before, after.replace(second=0, microsecond=0)) == (CLOCK, LOCAL_TIME)
+
+
+def test_off_no_clock_is_written_to() -> None:
+    clock = SettableClock(CLOCK)
+    assert at_the_site(Meter(MEMORY, clock=clock), {}).outcomes == []
+    meter = Meter(MEMORY, clock=None, manufacturer="i-SENS")
+    assert at_the_site(meter, {}).outcomes == []
+    assert (clock.written, meter.own_clock) == ([], [])
+
+
+def test_a_care_sens_clock_is_in_a_place_of_its_own_and_cannot_be_proven() -> None:
+    """NightscoutFoundation/xDrip, glucosemeter/caresens/TimeTx.java: C0 03 01 00, then Date Time."""
+    meter = Meter(MEMORY, clock=None, manufacturer="i-SENS")
+    site = at_the_site(meter, CLOCK_ON)
+    assert [value.hex() for value in meter.own_clock] == ["c0030100ea070b150a2000"]
+    assert site.outcomes == [ClockOutcome.UNPROVEN]
+    assert site.noted(DeviceClock) == []
+    assert len(site.messages) == len(MEMORY)
+
+
+def test_what_a_first_meeting_leaves_out_is_counted() -> None:
+    assert len(at_the_site(Meter(MEMORY), {}).noted(Skipped)) == len(MEMORY) - 1
+    shifting = Meter([replace(r, sequence=n) for n, r in enumerate(reversed(MEMORY))], manufacturer="TaiDoc")
+    assert len(at_the_site(shifting, {}).noted(Skipped)) == len(MEMORY) - 1
 
 
 def test_nothing_is_ever_deleted() -> None:

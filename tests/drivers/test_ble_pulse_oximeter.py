@@ -19,6 +19,7 @@ from devicebridge import readings
 from devicebridge.sdk import (
     Absent,
     Battery,
+    ClockOutcome,
     DeviceClock,
     DeviceIdentity,
     InProgress,
@@ -32,6 +33,7 @@ from devicebridge.sdk import (
     Unit,
 )
 from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import Access, Characteristic, GattPort, GattScenario, Service, Vitals
 from devicebridge.testing import vectors
 from devicebridge_drivers.ble_pulse_oximeter import DRIVER
@@ -47,9 +49,19 @@ from devicebridge_drivers.ble_pulse_oximeter.codec import (
 )
 from devicebridge_drivers.ble_pulse_oximeter.nonin import OXIMETRY, Oximetry
 from devicebridge_drivers.ble_pulse_oximeter.session import Oximeter, PulseOximeterOptions
-from devicebridge_simulators.ble_pulse_oximeter import CLOCK, SIMULATOR, STORED, VALIDATED, measure, memory
+from devicebridge_simulators.ble_pulse_oximeter import (
+    CLOCK,
+    SIMULATOR,
+    SPOT,
+    STORED,
+    VALIDATED,
+    measure,
+    memory,
+    replay,
+)
 from devicebridge_simulators.ble_pulse_oximeter import Oximetry as Shown
 from support.radio import Remembering, meet
+from support.site import Site
 
 VECTORS = vectors.load(Path(driver.__file__).parent)
 
@@ -268,6 +280,17 @@ def test_an_oximeter_without_any_known_characteristic_is_refused() -> None:
     assert play(GattScenario(title="", services=services, run=run))[1] is UnexpectedDevice().reason
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_clock_is_set_after_a_spot_check_where_that_is_wanted(is_on: bool) -> None:
+    clock, site = SettableClock(CLOCK), Site(DRIVER)
+    spot_check = Shown(Decimal(98), Decimal(64)).encode_spot_check(CLOCK - timedelta(seconds=20))
+    scenario = replay("a spot-check", [(SPOT, spot_check)], clock=clock)
+    assert meet(DRIVER, SIMULATOR, scenario, site, {"set_clock": is_on}) is Loss.DISCONNECTED
+    assert [value.hex() for value in clock.written] == ["ea070b150a2000060001"] * is_on  # 2026-11-21 10:32:00, Saturday
+    assert site.outcomes == [ClockOutcome.SET] * is_on
+    assert site.measured == ["2026-11-21 10:31"]
+
+
 # --- Acts, without a radio ---------------------------------------------------------------------------------------
 
 STEADY = Shown(Decimal(97), Decimal(72), measurement=0, device=0)
@@ -327,19 +350,19 @@ def test_numbers_that_mean_no_finger_end_the_act() -> None:
     assert kept.spo2 == [97, 93]
 
 
-SPOT = (SPOT_CHECK, Shown(Decimal(98), Decimal(64)).encode_spot_check(CLOCK))
+SPOT_VALUE = (SPOT_CHECK, Shown(Decimal(98), Decimal(64)).encode_spot_check(CLOCK))
 GONE = seconds(1, Shown(None, None, measurement=1 << 15, device=1 << 11))
 
 
 @pytest.mark.parametrize("at", [0, 3, 8, 10])
 def test_a_spot_check_stands_for_the_stream_of_its_finger(at: int) -> None:
     stream = seconds(10)
-    _, kept = fed(*GONE, *stream[:1], *stream[1:at], SPOT, *stream[max(at, 1) :], *GONE, waits=True)
+    _, kept = fed(*GONE, *stream[:1], *stream[1:at], SPOT_VALUE, *stream[max(at, 1) :], *GONE, waits=True)
     assert kept.spo2 == [98]
 
 
 def test_the_next_finger_may_have_a_stream_only() -> None:
-    _, kept = fed(*seconds(10), SPOT, *GONE, *seconds(10), *GONE, waits=True)
+    _, kept = fed(*seconds(10), SPOT_VALUE, *GONE, *seconds(10), *GONE, waits=True)
     assert kept.spo2 == [98, 97]
 
 

@@ -16,6 +16,7 @@ import devicebridge_drivers.ble_thermometer as driver
 from devicebridge.sdk import (
     Absent,
     Battery,
+    ClockOutcome,
     Context,
     DeviceClock,
     DeviceIdentity,
@@ -31,6 +32,7 @@ from devicebridge.sdk import (
     Why,
 )
 from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import Access, Characteristic, GattPort, GattScenario, Service
 from devicebridge_drivers.ble_thermometer import DRIVER
 from devicebridge_drivers.ble_thermometer.codec import (
@@ -41,8 +43,9 @@ from devicebridge_drivers.ble_thermometer.codec import (
     Measurement,
     Progress,
 )
-from devicebridge_simulators.ble_thermometer import AND_SEND_ALL, CLOCK, SIMULATOR
-from support.radio import Kept, numbers, play, whole
+from devicebridge_simulators.ble_thermometer import AND_HANG_UP, AND_SEND_ALL, CLOCK, SIMULATOR, and_thermometer
+from support.radio import Kept, meet, numbers, play, whole
+from support.site import Site
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
 SCENARIOS = SIMULATOR.scenarios
@@ -140,7 +143,7 @@ def test_a_biased_exponent_is_not_believed() -> None:
 
 
 def session(scenario: GattScenario | str, **options: object) -> tuple[Kept, Loss]:
-    return play(DRIVER, SIMULATOR, scenario, options)
+    return play(DRIVER, SIMULATOR, scenario, options or None)
 
 
 def test_what_the_thermometer_says_of_itself_is_noted() -> None:
@@ -218,8 +221,16 @@ def test_a_ut_201_is_asked_for_what_it_has_and_nothing_else_is_written() -> None
         return tuple(Service(s.uuid, tuple(_spied(c, written) for c in s.characteristics)) for s in plain())
 
     kept, _ = session(GattScenario(title="spied on", services=services, run=SCENARIOS["send-all"].run))
-    assert written == [AND_SEND_ALL]
+    assert written == [AND_SEND_ALL, AND_HANG_UP]
     assert len(kept.observations) == 1
+
+
+def test_a_ut_201_is_set_before_it_sends_where_that_is_wanted() -> None:
+    clock, site = SettableClock(CLOCK), Site(DRIVER)
+    meet(DRIVER, SIMULATOR, and_thermometer(clock), site, {"set_clock": True})
+    assert [value.hex() for value in clock.written] == ["ea070b150a2000"]  # 2026-11-21 10:32:00
+    assert site.outcomes == [ClockOutcome.SET]
+    assert site.measured == ["2026-11-21 10:31"]
 
 
 def test_f11_a_value_that_came_before_the_request_failed_is_kept() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,17 +17,22 @@ import devicebridge_drivers.ble_weight_scale as driver
 from devicebridge import readings
 from devicebridge.sdk import (
     Battery,
+    ClockOutcome,
     DeviceClock,
     DeviceIdentity,
     Kind,
+    LinkLost,
     Loss,
     Noise,
     Observation,
     Origin,
+    Skipped,
     UnexpectedDevice,
     Unit,
 )
 from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.gatt_device import Arrivals
+from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import Access, Characteristic, GattPort, GattScenario, Service
 from devicebridge_drivers.ble_weight_scale import DRIVER
 from devicebridge_drivers.ble_weight_scale.acts import join
@@ -40,9 +46,10 @@ from devicebridge_drivers.ble_weight_scale.codec import (
     ControlResponse,
 )
 from devicebridge_drivers.ble_weight_scale.measurements import Composition
-from devicebridge_drivers.ble_weight_scale.session import ScaleOptions
-from devicebridge_simulators.ble_weight_scale import CLOCK, SIMULATOR, replay
-from support.radio import Kept, numbers, play, whole
+from devicebridge_drivers.ble_weight_scale.session import ScaleOptions, give_consent
+from devicebridge_simulators.ble_weight_scale import CLOCK, MEMORY, NORMAL, SIMULATOR, and_scale, replay
+from support.radio import Kept, meet, numbers, play, whole
+from support.site import Site
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
 SCENARIOS = SIMULATOR.scenarios
@@ -190,7 +197,7 @@ def test_a_history_is_not_mixed_up() -> None:
         (MEASUREMENT, bytes.fromhex(data)) if data in (BF720, BF788) else (COMPOSITION, bytes.fromhex(data))
         for data in (BF720, BF788_NOTHING, BF788, BF788_BODY)
     ]
-    kept, _ = session(replay(values, title="a history"))
+    kept, _ = session(replay(values, title="a history"), first_download="all")
     first, second = kept.groups
     assert [numbers(o) for o in first] == [
         {"weight": Decimal("79.960"), "bmi": Decimal("23.8")},
@@ -217,6 +224,58 @@ def test_consent_is_given_only_where_it_is_set() -> None:
 def test_a_refused_consent_is_named() -> None:
     _, reason = session("consent-wrong")
     assert reason is Loss.DENIED
+
+
+class Unanswering:
+    """A scale that takes the consent, sends a weight, and says no more."""
+
+    name = "Simulated scale"
+
+    def has(self, _: str, /) -> bool:
+        return True
+
+    async def read(self, _: str, /) -> bytes:
+        raise AssertionError("nothing is read")
+
+    async def write(self, _: str, data: bytes, /) -> None:
+        assert data == bytes.fromhex("0201a80e")
+
+    async def subscribe(self, *_: str) -> AsyncIterator[tuple[str, bytes]]:
+        async def values() -> AsyncIterator[tuple[str, bytes]]:
+            yield MEASUREMENT, bytes.fromhex(BF720)
+            await asyncio.Event().wait()
+
+        return values()
+
+
+def test_a_consent_that_is_not_answered_times_out_and_what_came_is_kept() -> None:
+    async def run() -> tuple[tuple[str, bytes] | None, Loss]:
+        link = Unanswering()
+        arrivals = Arrivals(await link.subscribe())
+        try:
+            await give_consent(link, arrivals, bytes.fromhex("0201a80e"), timeout_s=0.05)
+            kept = await arrivals.next(None)
+            with pytest.raises(LinkLost) as lost:
+                await arrivals.next(None)
+        finally:
+            await arrivals.close()
+        return kept, lost.value.reason
+
+    assert asyncio.run(run()) == ((MEASUREMENT, bytes.fromhex(BF720)), Loss.TIMEOUT)
+
+
+def test_a_uc_352_is_set_before_it_sends_where_that_is_wanted() -> None:
+    clock, site = SettableClock(CLOCK), Site(DRIVER)
+    meet(DRIVER, SIMULATOR, and_scale(clock, [*MEMORY, NORMAL]), site, {"set_clock": True, "first_download": "all"})
+    assert [value.hex() for value in clock.written] == ["ea070b150a2000"]  # 2026-11-21 10:32:00
+    assert site.outcomes == [ClockOutcome.SET]
+    assert site.measured == ["2026-11-15 10:32", "2026-11-21 08:32", "2026-11-21 10:31"]
+
+
+def test_off_a_uc_352_is_not_written_to() -> None:
+    clock, site = SettableClock(CLOCK), Site(DRIVER)
+    meet(DRIVER, SIMULATOR, and_scale(clock, [*MEMORY, NORMAL]), site, {})
+    assert (clock.written, len(site.messages), len(site.noted(Skipped))) == ([], 1, 2)
 
 
 @pytest.mark.parametrize(

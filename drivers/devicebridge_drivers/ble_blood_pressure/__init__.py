@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from devicebridge.sdk import Driver, Options
+from devicebridge.sdk import Driver
 
 from .codec import CHARACTERISTICS, Codec
 from .manifest import MANIFEST
-from .session import session
+from .session import CuffOptions, session
 
 DRIVER = Driver(
     manifest=MANIFEST,
-    options=Options,
+    options=CuffOptions,
     session=session,
     codec=lambda _, model, characteristic: Codec(characteristic, model),
     characteristics=CHARACTERISTICS,

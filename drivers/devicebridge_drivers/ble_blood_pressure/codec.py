@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from functools import lru_cache
 
 from devicebridge.sdk import Absent, Frame, Kind, Name, Noise, Observation, Status, Unit, Value, Why
-from devicebridge.sdk.bluetooth import date_time, uuid16
+from devicebridge.sdk.bluetooth import date_time, lengths, said, uuid16
 from devicebridge.sdk.medfloat import sfloat
 
 MEASUREMENT = uuid16(0x2A35)
@@ -29,8 +29,12 @@ CHARACTERISTICS = (MEASUREMENT, CUFF_PRESSURE, FEATURE)
 
 KPA, TIME, PULSE, USER, STATUS = (1 << bit for bit in range(5))
 UNKNOWN_USER = 255
+_LENGTHS = lengths(7, ((TIME, 7), (PULSE, 2), (USER, 1), (STATUS, 2)))
 NUMBER_MAX = 999
 """Three digits: what the display of any cuff holds, and more than its pump reaches."""
+
+KEPT_VALUES = 1024
+"""Cuffs send a few hundred different numbers, again and again; each is made up once."""
 
 LENGTH_MAX = 20
 """What fits one packet of the smallest kind; the longest value the service knows has 19."""
@@ -54,15 +58,21 @@ class Quirk:
 
     always_user: sends the user byte although its flag is clear.
     big_endian_tail: pulse and status have their high byte first.
+    notifies_time: notifies its time when it is connected to, and takes another only then; at any other time it may
+        drop the connection.
     """
 
     always_user: bool = False
     big_endian_tail: bool = False
+    notifies_time: bool = False
 
 
 QUIRKS = {
     # github.com/derdilla/blood-pressure-monitor-fl, pull requests 735 and 737: captures of a BM85
     "BM85": Quirk(always_user=True, big_endian_tail=True),
+    # github.com/weliem/blessed-android, BluetoothHandler.java of its example: Omron cuffs that keep to the service
+    "BLEsmart_": Quirk(notifies_time=True),
+    "BLESmart_": Quirk(notifies_time=True),
 }
 """By the beginning of the model number or of the advertised name."""
 
@@ -121,10 +131,7 @@ def _feature(data: bytes) -> Feature | Noise:
 
 
 def _misfit(data: bytes, quirk: Quirk) -> Why | None:
-    length = 7
-    if data:
-        flags = _flags(data, quirk)
-        length += sum(size for flag, size in ((TIME, 7), (PULSE, 2), (USER, 1), (STATUS, 2)) if flags & flag)
+    length = _LENGTHS[_flags(data, quirk) if data else 0]
     if len(data) == length:
         return None
     return Why.TOO_SHORT if len(data) < length else Why.TOO_LONG
@@ -147,11 +154,12 @@ def _observation(data: bytes, quirk: Quirk, flags: int | None = None) -> Observa
     status = fields.status() if flags & STATUS else set()
     if flags & TIME and stamp is None:
         status.add(Status.CLOCK_UNSET)
-    if any(v is None for v in values):
+    believed = tuple(value for value in values if value is not None)
+    if len(believed) < len(values):
         return None
     return Observation(
         kind=Kind.BLOOD_PRESSURE,
-        values=tuple(v for v in values if v is not None),
+        values=believed,
         raw=data,
         device_time=stamp,
         device_user=None if user == UNKNOWN_USER else user,
@@ -187,23 +195,29 @@ class _Fields:
         return self._data[self._at - size : self._at]
 
     def value(self, name: Name, unit: Unit) -> Value | None:
-        number = sfloat(self._word() if name is Name.PULSE_RATE else self.take(2))
-        if isinstance(number, Absent):
-            return Value(name, unit, absent=number)
-        if number == 0:
-            return Value(name, unit, absent=_ZERO.get(name, Absent.ERROR))
-        return Value(name, unit, number) if Decimal(0) < number <= NUMBER_MAX else None
+        return _value(name, unit, self._word() if name is Name.PULSE_RATE else self.take(2))
 
     def stamp(self) -> datetime | None:
         return date_time(self.take(7))
 
     def status(self) -> set[Status]:
         bits = int.from_bytes(self._word(), "little")
-        said = {status for bit, status in _STATUS.items() if bits & bit}
+        statuses = said(bits, _STATUS)
         if (beyond := _PULSE_RANGE.get(bits >> 3 & 3)) is not None:
-            said.add(beyond)
-        return said
+            statuses.add(beyond)
+        return statuses
 
     def _word(self) -> bytes:
         """Two bytes in the service's order, whatever the model's."""
         return self.take(2)[::-1] if self._swapped else self.take(2)
+
+
+@lru_cache(KEPT_VALUES)
+def _value(name: Name, unit: Unit, word: bytes) -> Value | None:
+    """None for a number beyond belief."""
+    number = sfloat(word)
+    if isinstance(number, Absent):
+        return Value(name, unit, absent=number)
+    if number == 0:
+        return Value(name, unit, absent=_ZERO.get(name, Absent.ERROR))
+    return Value(name, unit, number) if 0 < number <= NUMBER_MAX else None

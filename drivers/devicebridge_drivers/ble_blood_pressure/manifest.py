@@ -14,6 +14,17 @@ MANIFEST = Manifest(
             source="Bluetooth SIG, Blood Pressure Service 1.1.1 and GATT Specification Supplement",
         ),
         Model(
+            name="A&D UA-651BLE",
+            evidence=Evidence.CAPTURE,
+            source="h2SyncLib, AndUA651BLE.h: values as logged; github.com/obniz/obniz src/parts/Ble/UA651BLE: its own "
+            "service. A&D wants its clock written in each connection: set_clock",
+        ),
+        Model(
+            name="Omron cuffs with the Blood Pressure Service (BLEsmart_)",
+            evidence=Evidence.OTHER_PROJECT,
+            source="github.com/weliem/blessed-android, BluetoothHandler.java of its example: when its clock may be set",
+        ),
+        Model(
             name="Beurer BM85",
             evidence=Evidence.CAPTURE,
             source="github.com/derdilla/blood-pressure-monitor-fl pull requests 735 and 737",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from devicebridge.sdk import Driver, MemoryOptions
+from devicebridge.sdk import Driver
 
 from .codec import CHARACTERISTICS, Codec
 from .manifest import MANIFEST
-from .session import session
+from .session import MeterOptions, session
 
 DRIVER = Driver(
     manifest=MANIFEST,
-    options=MemoryOptions,
+    options=MeterOptions,
     session=session,
     codec=lambda _, __, characteristic: Codec(characteristic),
     characteristics=CHARACTERISTICS,

@@ -32,7 +32,7 @@ from devicebridge.sdk import (
     Why,
     racp,
 )
-from devicebridge.sdk.bluetooth import date_time, uuid16
+from devicebridge.sdk.bluetooth import date_time, lengths, said, uuid16
 from devicebridge.sdk.codec import ValueCodec
 from devicebridge.sdk.medfloat import sfloat
 
@@ -44,6 +44,7 @@ FEATURE = uuid16(0x2A51)
 CHARACTERISTICS = (MEASUREMENT, CONTEXT, FEATURE, racp.RACP)
 
 OFFSET, CONCENTRATION, MOLES, STATUS, CONTEXT_FOLLOWS = (1 << bit for bit in range(5))
+_LENGTHS = lengths(10, ((OFFSET, 2), (CONCENTRATION, 3), (STATUS, 2)))
 OFFSET_UNKNOWN = (0x7FFF, 0x7FFE)
 """The offset ran over, or under."""
 
@@ -61,6 +62,7 @@ _STATUS = (  # by bit, from 0
     Status.DEVICE_ERROR,  # general device fault
     Status.CLOCK_UNSET,  # time fault: the time may be wrong
 )
+_STATUS_BITS = {1 << bit: status for bit, status in enumerate(_STATUS)}
 _FAILURES = frozenset(_STATUS[1:5] + _STATUS[7:11])
 
 _SPECIMENS = {
@@ -75,6 +77,10 @@ _SPECIMENS = {
     9: Context.INTERSTITIAL_FLUID,
 }
 _LOCATIONS = {1: Context.FINGER, 2: Context.ALTERNATE_SITE, 3: Context.EARLOBE}
+_WHERE = tuple(  # by the byte that holds both
+    frozenset(word for word in (_SPECIMENS.get(kind & 0x0F), _LOCATIONS.get(kind >> 4)) if word is not None)
+    for kind in range(256)
+)
 _CONTROL_SPECIMEN, _CONTROL_LOCATION = 10, 4
 
 _BEYOND = {  # a result out of the meter's range: its absence where there is no number, status and comparator
@@ -129,7 +135,7 @@ def _feature(data: bytes) -> Frame | Noise:
 
 def _measurement(data: bytes) -> Frame | Noise:
     flags = data[0] if data else 0
-    length = 10 + sum(size for flag, size in ((OFFSET, 2), (CONCENTRATION, 3), (STATUS, 2)) if flags & flag)
+    length = _LENGTHS[flags]
     if len(data) != length:
         return Noise(data, Why.TOO_SHORT if len(data) < length else Why.TOO_LONG)
     sequence = int.from_bytes(data[1:3], "little")
@@ -147,30 +153,31 @@ def _observation(data: bytes, flags: int, sequence: int) -> Observation:
     number = sfloat(fields.read(2)) if flags & CONCENTRATION else None
     kind = fields.read(1)[0] if flags & CONCENTRATION else 0
     bits = int.from_bytes(fields.read(2), "little") if flags & STATUS else 0
-    said = {status for bit, status in enumerate(_STATUS) if bits >> bit & 1}
+    statuses = said(bits, _STATUS_BITS)
     if isinstance(number, Absent) and number in _BEYOND:
-        said.add(_BEYOND[number][0])
+        statuses.add(_BEYOND[number][0])
     if kind & 0x0F == _CONTROL_SPECIMEN or kind >> 4 == _CONTROL_LOCATION:
-        said.add(Status.CONTROL_SOLUTION)
+        statuses.add(Status.CONTROL_SOLUTION)
     if time is None:
-        said.add(Status.CLOCK_UNSET)
-    where = (_SPECIMENS.get(kind & 0x0F), _LOCATIONS.get(kind >> 4))
+        statuses.add(Status.CLOCK_UNSET)
     return Observation(
         kind=Kind.GLUCOSE,
-        values=(_glucose(number, Unit.MOL_PER_L if flags & MOLES else Unit.KG_PER_L, said),),
+        values=(_glucose(number, Unit.MOL_PER_L if flags & MOLES else Unit.KG_PER_L, statuses),),
         raw=data,
         device_time=time,
         record=str(sequence),
         origin=Origin.STORED,
-        status=frozenset(said),
-        context=frozenset(word for word in where if word is not None),
+        status=frozenset(statuses),
+        context=_WHERE[kind],
     )
 
 
 def _displayed_time(base: bytes, offset: bytes) -> datetime | None:
     """None where either part is not known."""
     time, minutes = date_time(base), int.from_bytes(offset, "little", signed=True)
-    if time is None or minutes in OFFSET_UNKNOWN:
+    if time is None or not minutes:
+        return time
+    if minutes in OFFSET_UNKNOWN:
         return None
     try:
         return time + timedelta(minutes=minutes)
@@ -178,9 +185,9 @@ def _displayed_time(base: bytes, offset: bytes) -> datetime | None:
         return None
 
 
-def _glucose(number: Decimal | Absent | None, unit: Unit, said: set[Status]) -> Value:
+def _glucose(number: Decimal | Absent | None, unit: Unit, statuses: set[Status]) -> Value:
     """number: None where the meter sent no concentration. Zero and less are no measurement."""
-    beyond = [absent for absent, (status, _) in _BEYOND.items() if status in said]
+    beyond = [absent for absent, (status, _) in _BEYOND.items() if status in statuses] if statuses else []
     if len(beyond) > 1:
         return Value(Name.GLUCOSE, unit, absent=Absent.ERROR)  # HI and LO at once
     if isinstance(number, Decimal) and number > 0:
@@ -188,7 +195,7 @@ def _glucose(number: Decimal | Absent | None, unit: Unit, said: set[Status]) -> 
     if beyond:
         return Value(Name.GLUCOSE, unit, absent=beyond[0])
     if number is None:
-        return Value(Name.GLUCOSE, unit, absent=Absent.ERROR if said & _FAILURES else Absent.UNKNOWN)
+        return Value(Name.GLUCOSE, unit, absent=Absent.ERROR if statuses & _FAILURES else Absent.UNKNOWN)
     return Value(Name.GLUCOSE, unit, absent=number if isinstance(number, Absent) else Absent.ERROR)
 
 

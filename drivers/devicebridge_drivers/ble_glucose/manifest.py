@@ -23,12 +23,12 @@ MANIFEST = Manifest(
         Model(
             name="Ascensia Contour Next One",
             evidence=Evidence.OTHER_PROJECT,
-            source=f"{_XDRIP}/services/BluetoothGlucoseMeter.java",
+            source=f"{_XDRIP}/services/BluetoothGlucoseMeter.java; must be paired first",
         ),
         Model(
             name="i-SENS CareSens Dual",
             evidence=Evidence.OTHER_PROJECT,
-            source=f"{_XDRIP}/glucosemeter/caresens/ContextRx.java: ketone records",
+            source=f"{_XDRIP}/glucosemeter/caresens/ContextRx.java, TimeTx.java: ketone records, own clock",
         ),
         Model(
             name="TaiDoc Diamond Mini DM30b",

@@ -3,7 +3,8 @@
 The last record read is remembered by its number, time and value, for each meter. The next time the records from that
 one on are asked for: if it comes again as it was, what follows is new. If it does not, because the meter was reset,
 erased, repaired, or has counted around, its whole memory is read: a record is never passed over for its number, and
-one that is sent twice has the same id. Nothing is deleted, and no clock is set.
+one that is sent twice has the same id. Nothing is deleted. The clock is set, where the site has turned that on, when
+the memory has been read, and all of it dated by the clock as it was.
 
 A record is remembered only after all have come, so that a connection that breaks is made good by the next one.
 """
@@ -22,8 +23,10 @@ from devicebridge.sdk import (
     Observation,
     Origin,
     Outlet,
+    Skipped,
     UnexpectedDevice,
 )
+from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter, Moment, RunningClock
 from devicebridge.sdk.gatt_device import About, Arrivals, introduce
 from devicebridge.sdk.memory import RECENT, marker
 from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, from_sequence, memory_key, send_new
@@ -44,7 +47,11 @@ _DONE = (Result.SUCCESS, Result.NO_RECORDS)
 _EMPTY = "-"  # remembered of a memory without a record
 
 
-async def session(link: GattLink, outlet: Outlet, options: MemoryOptions) -> None:
+class MeterOptions(MemoryOptions, ClockOptions):
+    """What is read of a memory on the first meeting, and whether the clock is set."""
+
+
+async def session(link: GattLink, outlet: Outlet, options: MeterOptions) -> None:
     """Ends with LinkLost when the meter hangs up."""
     if not (link.has(MEASUREMENT) and link.has(RACP)):
         raise UnexpectedDevice
@@ -53,9 +60,12 @@ async def session(link: GattLink, outlet: Outlet, options: MemoryOptions) -> Non
     try:
         about = await introduce(link, outlet)
         quirk = quirk_of(about.identity.manufacturer, about.identity.model, link.name)
-        meter = (_ShiftingMeter if quirk.numbers_shift else _Meter)(outlet, options, about, quirk)
+        clock, setter = RunningClock(about.now), ClockSetter(link, outlet, options, own=quirk.own_clock)
+        meter = (_ShiftingMeter if quirk.numbers_shift else _Meter)(outlet, options, about, quirk, setter)
         access = RecordAccess(link, arrivals, outlet, meter.take)
         await meter.download(access)
+        await setter.set_at(Moment.QUIET, clock.now())
+        setter.settle()
         await access.rest()
     finally:
         await arrivals.close()
@@ -64,13 +74,15 @@ async def session(link: GattLink, outlet: Outlet, options: MemoryOptions) -> Non
 class _Meter:
     """One meter's memory. Emits each record as soon as it is whole."""
 
-    def __init__(self, outlet: Outlet, options: MemoryOptions, about: About, quirk: Quirk) -> None:
+    def __init__(self, outlet: Outlet, options: MemoryOptions, about: About, quirk: Quirk, setter: ClockSetter) -> None:
         self._outlet = outlet
         self._options = options
         self._about = about
         self._key = memory_key(about.identity)
         self._codecs = {uuid: Codec(uuid) for uuid in (MEASUREMENT, CONTEXT)}
         self._joiner = Joiner(quirk)
+        self._setter = setter
+        self._skipped: set[str] = set()  # the memory may have to be read twice
         self._last: str | None = None  # what is remembered; None on the first meeting
         self._newest: str | None = None
         self._is_last_there = False
@@ -126,7 +138,10 @@ class _Meter:
             if self._newest == self._last:
                 self._is_last_there = True
             elif self._is_wanted(record):
-                await self._outlet.emit(_dated(record, self._about.now))
+                await self._outlet.emit(self._setter.checked(_dated(record, self._about.now)))
+            elif self._newest not in self._skipped:
+                self._skipped.add(self._newest)
+                self._outlet.note(Skipped())
             if self._is_read:
                 await self._remember()
 
@@ -156,7 +171,7 @@ class _ShiftingMeter(_Meter):
         for numbered in records:
             record = _dated(replace(numbered, record=None), self._about.now)
             if self._is_read:
-                await self._outlet.emit(record)
+                await self._outlet.emit(self._setter.checked(record))
             elif record not in self._records:  # the memory may have to be read twice
                 self._records.append(record)
 

@@ -8,12 +8,14 @@ A rate is not believed while a sensor that knows whether it is worn says that it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 from devicebridge.sdk import Absent, Context, Frame, Kind, Name, Noise, Observation, Status, Unit, Value, Why
 from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.codec import ValueCodec
 
 MEASUREMENT = uuid16(0x2A37)
 LOCATION = uuid16(0x2A38)
@@ -61,25 +63,17 @@ class Control(Frame):
     opcode: int
 
 
-class Codec:
+class Codec(ValueCodec):
     """One whole characteristic value a call, one item back. site: of every value."""
 
     def __init__(self, characteristic: str | None = None, site: Context | None = None) -> None:
-        self._read = _READERS.get(characteristic or MEASUREMENT, _unknown)
-        self._context = frozenset() if site is None else frozenset({site})
-
-    def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
-        return (self._read(data, self._context),)
-
-    def close(self) -> Sequence[Frame | Noise]:
-        return ()
+        characteristic = characteristic or MEASUREMENT
+        context = frozenset() if site is None else frozenset({site})
+        is_measurement = characteristic == MEASUREMENT
+        super().__init__(partial(_measurement, context) if is_measurement else _READERS.get(characteristic))
 
 
-def _unknown(data: bytes, _: frozenset[Context]) -> Noise:
-    return Noise(data, Why.UNKNOWN_CHARACTERISTIC)
-
-
-def _measurement(data: bytes, context: frozenset[Context]) -> Frame | Noise:
+def _measurement(context: frozenset[Context], data: bytes) -> Frame | Noise:
     if why := _misfit(data):
         return Noise(data, why)
     flags = data[0]
@@ -120,12 +114,12 @@ def _observation(data: bytes, rate: int, is_worn: bool | None, context: frozense
     )
 
 
-def _location(data: bytes, _: frozenset[Context]) -> Frame | Noise:
+def _location(data: bytes) -> Frame | Noise:
     why = _misfit_byte(data)
     return Noise(data, why) if why else Location(raw=data, code=data[0], site=_LOCATIONS.get(data[0]))
 
 
-def _control(data: bytes, _: frozenset[Context]) -> Frame | Noise:
+def _control(data: bytes) -> Frame | Noise:
     why = _misfit_byte(data)
     return Noise(data, why) if why else Control(raw=data, opcode=data[0])
 
@@ -136,8 +130,7 @@ def _misfit_byte(data: bytes) -> Why | None:
     return Why.TOO_LONG if data else Why.TOO_SHORT
 
 
-_READERS: Mapping[str, Callable[[bytes, frozenset[Context]], Frame | Noise]] = {
-    MEASUREMENT: _measurement,
+_READERS: Mapping[str, Callable[[bytes], Frame | Noise]] = {
     LOCATION: _location,
     CONTROL: _control,
 }

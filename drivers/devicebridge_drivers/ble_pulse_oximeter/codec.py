@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from io import BytesIO
 
 from devicebridge.sdk import Absent, Frame, Kind, Name, Noise, Observation, Origin, Status, Unit, Value, Why, racp
-from devicebridge.sdk.bluetooth import date_time, uuid16
+from devicebridge.sdk.bluetooth import date_time, lengths, said, uuid16
 from devicebridge.sdk.codec import ValueCodec
 from devicebridge.sdk.medfloat import sfloat
 
@@ -29,8 +30,9 @@ CHARACTERISTICS = (SPOT_CHECK, CONTINUOUS, FEATURES, racp.RACP, nonin.OXIMETRY)
 
 SPOT_TIME, SPOT_MEASUREMENT, SPOT_DEVICE, SPOT_AMPLITUDE, SPOT_CLOCK_UNSET = (1 << bit for bit in range(5))
 FAST, SLOW, MEASUREMENT, DEVICE, AMPLITUDE = (1 << bit for bit in range(5))
-_SPOT_SIZES = ((SPOT_TIME, 7), (SPOT_MEASUREMENT, 2), (SPOT_DEVICE, 3), (SPOT_AMPLITUDE, 2))
-_CONTINUOUS_SIZES = ((FAST, 4), (SLOW, 4), (MEASUREMENT, 2), (DEVICE, 3), (AMPLITUDE, 2))
+_SPOT_LENGTHS = lengths(5, ((SPOT_TIME, 7), (SPOT_MEASUREMENT, 2), (SPOT_DEVICE, 3), (SPOT_AMPLITUDE, 2)))
+_CONTINUOUS_LENGTHS = lengths(5, ((FAST, 4), (SLOW, 4), (MEASUREMENT, 2), (DEVICE, 3), (AMPLITUDE, 2)))
+_FEATURES_LENGTHS = lengths(2, ((1 << 0, 2), (1 << 1, 3)))
 
 FROM_STORAGE = 1 << 9
 _MEASUREMENT_STATUS = {
@@ -69,7 +71,9 @@ _NO_VALUE = {  # a number beside one of these is left over
     Status.SENSOR_OFF: Absent.ERROR,
     Status.SENSOR_DISCONNECTED: Absent.ERROR,
 }
-_POSSIBLE = {  # the fences of the readings, so that what is not a value ends a stream's act as well
+KEPT_VALUES = 1024
+"""A stream sends a few hundred different numbers, again and again; each is made up once."""
+_POSSIBLE = {  # in the order of the fields: the fences of the readings, so that what is not a value ends a stream's act as well
     Name.SPO2: (Unit.PERCENT, Decimal(1), Decimal(100)),
     Name.PULSE_RATE: (Unit.PER_MINUTE, Decimal(1), Decimal(350)),
     Name.PERFUSION_INDEX: (Unit.PERCENT, Decimal(0), Decimal(100)),
@@ -121,33 +125,35 @@ class Codec(ValueCodec):
 
 
 def _spot_check(data: bytes) -> Frame | Noise:
-    flags = data[0] if data else 0
-    if why := _misfit(data, 5, flags, _SPOT_SIZES):
+    if why := _misfit(data, _SPOT_LENGTHS):
         return Noise(data, why)
+    flags = data[0]
     fields = _Fields(data)
-    pair = fields.pair()
+    words = [fields.take(2), fields.take(2)]
     time = date_time(fields.take(7)) if flags & SPOT_TIME else None
     bits = fields.bits(2 if flags & SPOT_MEASUREMENT else 0), fields.bits(3 if flags & SPOT_DEVICE else 0)
-    amplitude = fields.number() if flags & SPOT_AMPLITUDE else None
+    if flags & SPOT_AMPLITUDE:
+        words.append(fields.take(2))
     is_unset = bool(flags & SPOT_CLOCK_UNSET or (flags & SPOT_TIME and time is None))
-    return SpotCheck(raw=data, group=(_observation(data, pair, amplitude, bits, time, is_unset=is_unset),))
+    return SpotCheck(raw=data, group=(_observation(data, words, bits, time, is_unset=is_unset),))
 
 
 def _continuous(data: bytes) -> Frame | Noise:
-    flags = data[0] if data else 0
-    if why := _misfit(data, 5, flags, _CONTINUOUS_SIZES):
+    if why := _misfit(data, _CONTINUOUS_LENGTHS):
         return Noise(data, why)
+    flags = data[0]
     fields = _Fields(data)
-    pair = fields.pair()
+    words = [fields.take(2), fields.take(2)]
     fast = fields.pair() if flags & FAST else None
     slow = fields.pair() if flags & SLOW else None
     bits = fields.bits(2 if flags & MEASUREMENT else 0), fields.bits(3 if flags & DEVICE else 0)
-    amplitude = fields.number() if flags & AMPLITUDE else None
-    return Sample(raw=data, group=(_observation(data, pair, amplitude, bits, None),), fast=fast, slow=slow)
+    if flags & AMPLITUDE:
+        words.append(fields.take(2))
+    return Sample(raw=data, group=(_observation(data, words, bits, None),), fast=fast, slow=slow)
 
 
 def _features(data: bytes) -> Frame | Noise:
-    if why := _misfit(data, 2, data[0] if data else 0, ((1, 2), (2, 3))):
+    if why := _misfit(data, _FEATURES_LENGTHS):
         return Noise(data, why)
     fields = BytesIO(data)
     bits = int.from_bytes(fields.read(2), "little")
@@ -157,14 +163,14 @@ def _features(data: bytes) -> Frame | Noise:
         raw=data,
         bits=bits,
         features=tuple(feature for bit, feature in enumerate(_FEATURES) if bits >> bit & 1),
-        measurement_status=None if measurement is None else frozenset(_said(measurement, _MEASUREMENT_STATUS)),
-        device_status=None if device is None else frozenset(_said(device, _DEVICE_STATUS)),
+        measurement_status=None if measurement is None else frozenset(said(measurement, _MEASUREMENT_STATUS)),
+        device_status=None if device is None else frozenset(said(device, _DEVICE_STATUS)),
         reports_storage=bool(measurement and measurement & FROM_STORAGE),
     )
 
 
-def _misfit(data: bytes, least: int, flags: int, sizes: Sequence[tuple[int, int]]) -> Why | None:
-    length = least + sum(size for flag, size in sizes if flags & flag)
+def _misfit(data: bytes, by_flags: Sequence[int]) -> Why | None:
+    length = by_flags[data[0] if data else 0]
     if len(data) == length:
         return None
     return Why.TOO_SHORT if len(data) < length else Why.TOO_LONG
@@ -179,48 +185,42 @@ class _Fields:
     def take(self, size: int) -> bytes:
         return self._bytes.read(size)
 
-    def number(self) -> Number:
-        return sfloat(self.take(2))
-
     def pair(self) -> tuple[Number, Number]:
-        return self.number(), self.number()
+        return sfloat(self.take(2)), sfloat(self.take(2))
 
     def bits(self, size: int) -> int:
         """0 for a field of no bytes."""
-        return int.from_bytes(self.take(size), "little")
+        return int.from_bytes(self.take(size), "little") if size else 0
 
 
 def _observation(
     data: bytes,
-    pair: tuple[Number, Number],
-    amplitude: Number | None,
+    words: Sequence[bytes],
     bits: tuple[int, int],
     time: datetime | None,
     *,
     is_unset: bool = False,
 ) -> Observation:
+    """words: of SpO2, the pulse rate, and the amplitude where it is there."""
     measurement, device = bits
-    said = _said(measurement, _MEASUREMENT_STATUS) | _said(device, _DEVICE_STATUS)
-    why_none = next((absent for status, absent in _NO_VALUE.items() if status in said), None)
-    numbers = {Name.SPO2: pair[0], Name.PULSE_RATE: pair[1]}
-    if amplitude is not None:
-        numbers[Name.PERFUSION_INDEX] = amplitude
+    statuses = said(measurement, _MEASUREMENT_STATUS) | said(device, _DEVICE_STATUS)
+    why_none = next((_NO_VALUE[status] for status in _NO_VALUE if status in statuses), None) if statuses else None
+    if is_unset:
+        statuses.add(Status.CLOCK_UNSET)
     return Observation(
         kind=Kind.PULSE_OXIMETRY,
-        values=tuple(_value(name, number, why_none) for name, number in numbers.items()),
+        values=tuple([_value(name, word, why_none) for name, word in zip(_POSSIBLE, words, strict=False)]),
         raw=data,
         device_time=time,
         origin=Origin.STORED if measurement & FROM_STORAGE else Origin.LIVE,
-        status=frozenset(said | {Status.CLOCK_UNSET} if is_unset else said),
+        status=frozenset(statuses),
     )
 
 
-def _said(bits: int, names: Mapping[int, Status]) -> set[Status]:
-    return {status for bit, status in names.items() if bits & bit}
-
-
-def _value(name: Name, number: Number, why_none: Absent | None) -> Value:
+@lru_cache(KEPT_VALUES)
+def _value(name: Name, word: bytes, why_none: Absent | None) -> Value:
     unit, lowest, highest = _POSSIBLE[name]
+    number = sfloat(word)
     if isinstance(number, Absent):
         return Value(name, unit, absent=number)
     if why_none or not lowest <= number <= highest:

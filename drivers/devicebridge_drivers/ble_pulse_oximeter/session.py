@@ -7,12 +7,14 @@
   gives way to a spot-check of the same finger.
 - Stored spot-checks are asked for at each connection (2A52); those that were not read before are sent, oldest first.
 
-Nothing is deleted and no clock is set. The fast and slow averages beside a stream's values are not used.
+Nothing is deleted. The clock is set, where the site has turned that on, after spot-checks have come and nothing more
+does. The fast and slow averages beside a stream's values are not used.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from devicebridge.sdk import (
@@ -27,6 +29,8 @@ from devicebridge.sdk import (
     Status,
     UnexpectedDevice,
 )
+from devicebridge.sdk.burst import QUIET_S
+from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter, Moment, RunningClock
 from devicebridge.sdk.gatt_device import About, Arrivals, introduce, read_optional
 from devicebridge.sdk.racp import RACP, RecordAccess, Result, send_new
 from devicebridge.sdk.steady import Act, SteadyOptions
@@ -56,8 +60,8 @@ _UNSETTLED = frozenset(
 )
 
 
-class PulseOximeterOptions(SteadyOptions, MemoryOptions):
-    """When a stream of values becomes a reading, and what is read of a memory on the first meeting."""
+class PulseOximeterOptions(SteadyOptions, MemoryOptions, ClockOptions):
+    """When a stream of values becomes a reading; its memory and its clock."""
 
 
 async def session(link: GattLink, outlet: Outlet, options: PulseOximeterOptions) -> None:
@@ -69,16 +73,22 @@ async def session(link: GattLink, outlet: Outlet, options: PulseOximeterOptions)
         raise UnexpectedDevice
     has_memory = SPOT_CHECK in measuring and link.has(RACP)
     arrivals = Arrivals(await link.subscribe(*measuring, *([RACP] if has_memory else [])))
-    oximeter = Oximeter(outlet, options, waits_for_spot_check=SPOT_CHECK in measuring)
+    setter = ClockSetter(link, outlet, options)
+    oximeter = Oximeter(outlet, options, waits_for_spot_check=SPOT_CHECK in measuring, checked=setter.checked)
+    silence_s = QUIET_S if measuring == [SPOT_CHECK] else SILENCE_S
     try:
         about = await introduce(link, outlet)
+        clock = RunningClock(about.now)
         if has_memory:
             marks_storage = await _marks_storage(link)
             await oximeter.download(RecordAccess(link, arrivals, outlet, oximeter.take), about, marks_storage)
         while True:
-            arrived = await arrivals.next(SILENCE_S)
+            arrived = await arrivals.next(silence_s)
             if arrived is None:
                 await oximeter.silence()
+                if oximeter.has_stamped:
+                    await setter.set_at(Moment.QUIET, clock.now())
+                    setter.settle()
             elif arrived[0] != RACP:
                 await oximeter.take(*arrived)
     except (LinkLost, asyncio.CancelledError):
@@ -95,11 +105,21 @@ async def _marks_storage(link: GattLink) -> bool:
 
 
 class Oximeter:
-    """Makes readings of values."""
+    """Makes readings of values. checked: what can be believed of a spot-check's stamp."""
 
-    def __init__(self, outlet: Outlet, options: PulseOximeterOptions, *, waits_for_spot_check: bool) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        options: PulseOximeterOptions,
+        *,
+        waits_for_spot_check: bool,
+        checked: Callable[[Observation], Observation] = lambda observation: observation,
+    ) -> None:
+        self.has_stamped = False
+        """Its clock's time stood in a spot-check."""
         self._outlet = outlet
         self._options = options
+        self._checked = checked
         self._waits = waits_for_spot_check
         self._act = Act(options)
         self._codecs = {uuid: Codec(uuid) for uuid in (SPOT_CHECK, CONTINUOUS, OXIMETRY)}
@@ -137,6 +157,7 @@ class Oximeter:
         await self._release()
 
     async def _spot_check(self, observation: Observation) -> None:
+        self.has_stamped |= observation.device_time is not None
         if self._stored is not None and (observation.origin is Origin.STORED or not self._marks_storage):
             self._stored.append(replace(observation, origin=Origin.STORED))
             return
@@ -145,7 +166,7 @@ class Oximeter:
         if Status.CLOCK_UNSET in observation.status:
             # Such stamps come again after each switching-on, and would make two readings one.
             observation = replace(observation, device_time=None)
-        await self._outlet.emit(observation)
+        await self._outlet.emit(self._checked(observation))
 
     async def _sample(self, observation: Observation) -> None:
         is_off = any(value.value is None for value in observation.values[:2])

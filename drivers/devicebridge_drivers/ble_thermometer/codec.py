@@ -9,11 +9,13 @@ digits could show is noise: a public library writes the exponent of the FLOAT wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from devicebridge.sdk import Absent, Context, Frame, Kind, Name, Noise, Observation, Status, Unit, Value, Why
 from devicebridge.sdk.bluetooth import date_time, uuid16
+from devicebridge.sdk.codec import ValueCodec
 from devicebridge.sdk.medfloat import float32
 
 MEASUREMENT = uuid16(0x2A1C)
@@ -64,48 +66,37 @@ class Interval(Frame):
     interval_s: int
 
 
-class Codec:
+class Codec(ValueCodec):
     """One whole characteristic value a call, one item back. site: holds where a value names none itself."""
 
     def __init__(self, characteristic: str | None = None, site: Context | None = None) -> None:
-        self._read = _READERS.get(characteristic or MEASUREMENT, _unknown)
-        self._site = site
-
-    def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
-        return (self._read(data, self._site),)
-
-    def close(self) -> Sequence[Frame | Noise]:
-        return ()
+        characteristic = characteristic or MEASUREMENT
+        super().__init__(partial(_measurement, site) if characteristic == MEASUREMENT else _READERS.get(characteristic))
 
 
-def _unknown(data: bytes, _: Context | None) -> Noise:
-    return Noise(data, Why.UNKNOWN_CHARACTERISTIC)
-
-
-def _measurement(data: bytes, site: Context | None) -> Frame | Noise:
+def _measurement(site: Context | None, data: bytes) -> Frame | Noise:
     if why := _misfit(data, _length(data)):
         return Noise(data, why)
     observation = _observation(data, site)
     return Noise(data, Why.BAD_FIELD) if observation is None else Measurement(raw=data, group=(observation,))
 
 
-def _progress(data: bytes, _: Context | None) -> Frame | Noise:
+def _progress(data: bytes) -> Frame | Noise:
     why = _misfit(data, _length(data))
     return Noise(data, why) if why else Progress(raw=data)
 
 
-def _type(data: bytes, _: Context | None) -> Frame | Noise:
+def _type(data: bytes) -> Frame | Noise:
     why = _misfit(data, 1)
     return Noise(data, why) if why else TemperatureType(raw=data, code=data[0], site=_SITES.get(data[0]))
 
 
-def _interval(data: bytes, _: Context | None) -> Frame | Noise:
+def _interval(data: bytes) -> Frame | Noise:
     why = _misfit(data, 2)
     return Noise(data, why) if why else Interval(raw=data, interval_s=int.from_bytes(data, "little"))
 
 
-_READERS: Mapping[str, Callable[[bytes, Context | None], Frame | Noise]] = {
-    MEASUREMENT: _measurement,
+_READERS: Mapping[str, Callable[[bytes], Frame | Noise]] = {
     TYPE: _type,
     INTERMEDIATE: _progress,
     INTERVAL: _interval,

@@ -16,7 +16,8 @@ MANIFEST = Manifest(
         Model(
             name="A&D UT-201BLE",
             evidence=Evidence.OTHER_PROJECT,
-            source="github.com/obniz/obniz src/parts/Ble/UT201BLE",
+            source="github.com/obniz/obniz src/parts/Ble/UT201BLE. A&D wants its clock written in each connection: "
+            "set_clock",
         ),
     ),
     links=(GattSpec(services=(uuid16(0x1809),)),),

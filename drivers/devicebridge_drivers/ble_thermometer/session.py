@@ -1,7 +1,9 @@
 """One connection to a thermometer: it indicates what it has within a second or two and hangs up.
 
 One that measures by itself, every minute or more often (2A21), sends a stream: it gives one reading for each time that
-it is put on, when its values have held still (see sdk.hold). Of one that does so less often every value is a reading.
+it is put on, when its values have held still (see sdk.hold), and its clock is never set. Of one that does so less often
+every value is a reading. What of a memory is published at the first meeting, how old what comes is, and when a clock is
+set, if the site has turned that on: see sdk.burst.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ from decimal import Decimal
 
 from pydantic import ConfigDict, Field
 
-from devicebridge.sdk import Context, GattLink, Options, Outlet, UnexpectedDevice
-from devicebridge.sdk.gatt_device import About, Arrivals, Burst, introduce, read_optional, write_optional
+from devicebridge.sdk import Context, GattLink, MemoryOptions, Outlet, UnexpectedDevice
+from devicebridge.sdk.and_medical import habits_of
+from devicebridge.sdk.burst import Burst
+from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter
+from devicebridge.sdk.gatt_device import Arrivals, introduce, read_optional
 from devicebridge.sdk.hold import Hold, Stream
 
 from .codec import INTERMEDIATE, INTERVAL, MEASUREMENT, TYPE, Codec, Interval, TemperatureType
@@ -20,20 +25,9 @@ STREAM_INTERVAL_MAX_S = 60
 GAP_INTERVALS = 3
 """Values left out, after which the thermometer has been taken off."""
 
-AND_CUSTOM = "233bf001-5a34-1b6d-975c-000d5690abe4"
-AND_SEND_ALL = bytes.fromhex("0200e1")
 
-REQUESTS = {
-    # github.com/obniz/obniz, src/parts/Ble/UT201BLE: size, "read", "send all data". It erases nothing; there is another
-    # to hang up, 02 01 03, which is not needed.
-    "A&D_UT201BLE": (AND_CUSTOM, AND_SEND_ALL),
-    "UT-201BLE": (AND_CUSTOM, AND_SEND_ALL),
-}
-"""What a model must be asked for its values, by the beginning of its advertised name or model number."""
-
-
-class ThermometerOptions(Options):
-    """When the stream of a thermometer that measures by itself becomes a reading."""
+class ThermometerOptions(MemoryOptions, ClockOptions):
+    """When the stream of a thermometer that measures by itself becomes a reading; its memory and its clock."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -53,24 +47,17 @@ async def session(link: GattLink, outlet: Outlet, options: ThermometerOptions) -
     try:
         about = await introduce(link, outlet)
         site, interval_s = await _read_site(link), await _read_interval(link)
-        await _request(link, about)
+        habits = habits_of(link.name, about.identity.model)
+        await habits.begin(link)
         codecs = {uuid: Codec(uuid, site) for uuid in wanted}
         if 0 < interval_s <= STREAM_INTERVAL_MAX_S:
             hold = Hold(options.steady_values, options.steady_spread)
             stream = Stream(outlet, hold, gap_s=GAP_INTERVALS * interval_s + 1, is_final=True, now=about.now)
             await stream.run(arrivals, codecs)
-        burst = Burst(outlet, clock_readable=about.now is not None)
-        await burst.run(arrivals, codecs, in_progress=INTERMEDIATE)
+        burst = Burst(outlet, about, options, ClockSetter(link, outlet, options, habits.clock_at))
+        await burst.run(arrivals, codecs, in_progress=INTERMEDIATE, when_quiet=lambda: habits.end(link))
     finally:
         await arrivals.close()
-
-
-async def _request(link: GattLink, about: About) -> None:
-    for name in (link.name, about.identity.model or ""):
-        for prefix, (characteristic, command) in REQUESTS.items():
-            if name.startswith(prefix):
-                await write_optional(link, characteristic, command)
-                return
 
 
 async def _read_site(link: GattLink) -> Context | None:

@@ -11,11 +11,13 @@ value is noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from devicebridge.sdk import Frame, Noise, Why
 from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.codec import ValueCodec
 
 from .fields import BadField
 from .measurements import AND_TENTHS, STANDARD, Composition, Weight, composition, weight
@@ -64,24 +66,19 @@ class ControlResponse(Frame):
         return self.request == CONSENT and self.result != SUCCESS
 
 
-class Codec:
+class Codec(ValueCodec):
     """One whole characteristic value a call, one item back."""
 
     def __init__(self, characteristic: str | None = None) -> None:
-        self._read = _READERS.get(characteristic or MEASUREMENT, _unknown)
-
-    def feed(self, data: bytes, /) -> Sequence[Frame | Noise]:
-        try:
-            return (self._read(data),)
-        except BadField as bad:
-            return (Noise(data, bad.why),)
-
-    def close(self) -> Sequence[Frame | Noise]:
-        return ()
+        read = _READERS.get(characteristic or MEASUREMENT)
+        super().__init__(read and partial(_decode, read))
 
 
-def _unknown(data: bytes) -> Frame:
-    raise BadField(Why.UNKNOWN_CHARACTERISTIC)
+def _decode(read: Callable[[bytes], Frame], data: bytes) -> Frame | Noise:
+    try:
+        return read(data)
+    except BadField as bad:
+        return Noise(data, bad.why)
 
 
 def _weight(data: bytes) -> Weight:

@@ -10,18 +10,23 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from devicebridge.sdk import Frame, GattLink, LinkLost, Loss, Options, Outlet, UnexpectedDevice
-from devicebridge.sdk.gatt_device import BURST_GAP_S, Arrivals, Burst, introduce
+from devicebridge.sdk import GattLink, LinkLost, Loss, MemoryOptions, Outlet, UnexpectedDevice
+from devicebridge.sdk.and_medical import habits_of
+from devicebridge.sdk.burst import GAP_S, Burst
+from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter
+from devicebridge.sdk.gatt_device import Arrivals, introduce
 
 from .acts import join
 from .codec import AND_MEASUREMENT, COMPOSITION, CONSENT, MEASUREMENT, USER_CONTROL, Codec, ControlResponse
 
 COMPOSITION_GAP_S = 5.0
 """The composition follows the weight when the feet have been measured too."""
+CONSENT_TIMEOUT_S = 30.0
+"""User Data Service 1.1, 3.10: a procedure that has not been answered by then has failed."""
 
 
-class ScaleOptions(Options):
-    """Whose values to ask for, where the scale wants to know."""
+class ScaleOptions(MemoryOptions, ClockOptions):
+    """Whose values to ask for, where the scale wants to know; its memory and its clock."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -45,7 +50,8 @@ class ScaleOptions(Options):
 
 
 async def session(link: GattLink, outlet: Outlet, options: ScaleOptions) -> None:
-    """Ends with LinkLost when the scale hangs up: DENIED where it refuses the consent code."""
+    """Ends with LinkLost when the scale hangs up: DENIED where it refuses the consent code, TIMEOUT where it does not
+    answer."""
     # The weight last: a scale may hang up as soon as it has sent what it has.
     wanted = [uuid for uuid in (COMPOSITION, AND_MEASUREMENT, MEASUREMENT) if link.has(uuid)]
     if not wanted:
@@ -56,23 +62,32 @@ async def session(link: GattLink, outlet: Outlet, options: ScaleOptions) -> None
     arrivals = Arrivals(await link.subscribe(*wanted))
     try:
         about = await introduce(link, outlet)
+        habits = habits_of(link.name, about.identity.model)
+        burst = Burst(
+            outlet,
+            about,
+            options,
+            ClockSetter(link, outlet, options, habits.clock_at),
+            join=join if COMPOSITION in wanted else None,
+            gap_s=COMPOSITION_GAP_S if COMPOSITION in wanted else GAP_S,
+        )
         if consent is not None:
-            await link.write(USER_CONTROL, consent)
-        burst = _burst(outlet, clock_readable=about.now is not None, has_composition=COMPOSITION in wanted)
-        await burst.run(arrivals, {uuid: Codec(uuid) for uuid in wanted}, heed=_heed)
+            await give_consent(link, arrivals, consent)
+        await habits.begin(link)
+        await burst.run(arrivals, {uuid: Codec(uuid) for uuid in wanted}, when_quiet=lambda: habits.end(link))
     finally:
         await arrivals.close()
 
 
-def _burst(outlet: Outlet, *, clock_readable: bool, has_composition: bool) -> Burst:
-    return Burst(
-        outlet,
-        clock_readable=clock_readable,
-        join=join if has_composition else None,
-        gap_s=COMPOSITION_GAP_S if has_composition else BURST_GAP_S,
-    )
-
-
-def _heed(frame: Frame) -> None:
-    if isinstance(frame, ControlResponse) and frame.is_refusal:
-        raise LinkLost(Loss.DENIED)
+async def give_consent(
+    link: GattLink, arrivals: Arrivals, consent: bytes, timeout_s: float = CONSENT_TIMEOUT_S
+) -> None:
+    """What the scale has sent before is still read, whatever comes of it."""
+    try:
+        await link.write(USER_CONTROL, consent)
+        answer = await arrivals.answer(USER_CONTROL, timeout_s)
+    except LinkLost as lost:
+        arrivals.fail(lost.reason)
+        return
+    if any(isinstance(f, ControlResponse) and f.is_refusal for f in Codec(USER_CONTROL).feed(answer)):
+        arrivals.fail(Loss.DENIED)

@@ -152,8 +152,8 @@ class Supervisor:
             self._health.counts["abandoned"] += isinstance(error, SessionHangs)
             self._health.counts["faults"] += 1
             self._log.error("session-fault", error=type(error).__name__, place=place_of(error))
-        is_use = self._health.session_bytes > 0 and reason is not Loss.FLOODED
-        self._failures = 0 if is_use else self._failures + 1
+        was_heard = self._health.session_bytes > 0 and reason is not Loss.FLOODED
+        self._failures = 0 if was_heard else self._failures + 1
         self._enter(REMEDIES[reason][0] if reason else DeviceState.FAULT, reason)
         return reason
 

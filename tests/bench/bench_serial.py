@@ -27,15 +27,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import psutil
-
 from devicebridge import registry
-from devicebridge.sdk.simulation import SerialPort, SerialScenario, SerialSimulator, Vitals
+from devicebridge.sdk.simulation import SerialPort, SerialScenario, SerialSimulator, Vitals, links
 from devicebridge.testing.broker import Broker
 from devicebridge.testing.patient import vitals
 from devicebridge.testing.serial_host import End, HungUp, SerialHost, real_time, serve_pty, serve_tcp
 from devicebridge.testing.trials import Reading, expectation, record
 from support.daemon import Daemon, Inbox, inbox, mosquitto
+from support.load import Load, Readings, load_of, readings
 
 BYTES_PER_S = 115_200 / 10  # start bit, eight data bits, stop bit
 TARGET_MULTIPLE = 100
@@ -45,9 +44,6 @@ BETWEEN_PATIENTS_S = 4.0
 LAST_PLAY_S = 90.0  # for what is being measured when the time is up
 ARRIVAL_S = 20.0
 ROW = "{:16}{:>8}{:>7}{:>12}{:>10}{:>10}{:>6}{:>7}"
-
-Readings = Counter[tuple[str, Reading]]
-"""Device and reading, and how often."""
 
 
 @dataclass
@@ -102,17 +98,17 @@ class Simulated:
     async def _play(self, port: SerialPort) -> None:
         now = datetime.now().replace(microsecond=0)  # noqa: DTZ005
         scenario = self._scenario(replace(next(self._patients), local_time=now))
-        readings = list(map(expectation, scenario.expected))
+        due = list(map(expectation, scenario.expected))
         self.is_playing = True
         try:
             await scenario.run(port)
         except HungUp:
-            self.possible += readings
+            self.possible += due
             raise
         finally:
             self.is_playing = False
         self.plays += 1
-        self.expected += readings
+        self.expected += due
 
     async def _rest(self, port: SerialPort) -> None:
         over_s = time.monotonic() + BETWEEN_PATIENTS_S
@@ -129,12 +125,6 @@ class Simulated:
         return max(sound, key=lambda s: len(s.expected))
 
 
-@dataclass(frozen=True)
-class Load:
-    cpu_percent: float
-    memory_mib: float
-
-
 async def through_the_daemon(
     folder: Path, broker: Broker, devices: list[Simulated], seconds: float
 ) -> tuple[Load, Inbox]:
@@ -145,25 +135,14 @@ async def through_the_daemon(
         received = stack.enter_context(inbox(broker))
         daemon = stack.enter_context(Daemon(folder, broker, "".join(map(_table, devices))))
         await asyncio.to_thread(daemon.wait_ready)
-        load = await _load(daemon, seconds)
+        assert daemon.process is not None
+        load = await load_of(daemon.process.pid, seconds)
         for device in devices:
             device.stopping = True
         await _until(lambda: not any(device.is_playing for device in devices), LAST_PLAY_S)
-        await _until(lambda: not _missing(devices, _received(received)), ARRIVAL_S)
+        await _until(lambda: not _missing(devices, readings(received)), ARRIVAL_S)
         await asyncio.to_thread(daemon.stop)
         return load, received
-
-
-async def _load(daemon: Daemon, seconds: float) -> Load:
-    assert daemon.process is not None
-    process = psutil.Process(daemon.process.pid)
-    before, began_s, memory = process.cpu_times(), time.monotonic(), 0
-    while (elapsed_s := time.monotonic() - began_s) < seconds:
-        memory = max(memory, process.memory_info().rss)
-        await asyncio.sleep(min(1.0, seconds - elapsed_s))
-    after = process.cpu_times()
-    used_s = after.user + after.system - before.user - before.system
-    return Load(100 * used_s / (time.monotonic() - began_s), memory / 2**20)
 
 
 async def _until(condition: Any, timeout_s: float) -> None:
@@ -180,24 +159,6 @@ def _table(device: Simulated) -> str:
         lines += [f"[devices.{device.name}.options]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in device.options.items()]
     return "\n".join(lines) + "\n"
-
-
-def _received(messages: Inbox) -> Readings:
-    """Every reading of a device once, whatever the broker repeats."""
-    found: dict[tuple[str, str], tuple[str, Reading]] = {}
-    for message in messages.drain():
-        if "/reading/" in message.topic or message.topic.endswith("/quarantine"):
-            m = json.loads(message.payload, parse_float=str, parse_int=str)
-            values = {v["name"]: v.get("absent", v.get("text", v.get("value"))) for v in m["values"]}
-            reading = Reading(
-                kind=m["kind"],
-                values=tuple(sorted(values.items())),
-                status=frozenset(m["status"]),
-                device_time=m.get("device_time"),
-                origin=m["origin"],
-            )
-            found[m["device"]["name"], m["id"]] = (m["device"]["name"], reading)
-    return Counter(found.values())
 
 
 def _missing(devices: list[Simulated], received: Readings) -> Readings:
@@ -248,9 +209,9 @@ def _rate(driver: Any, scenario: SerialScenario, sent: bytes) -> float:
 
 def _serial_simulators() -> Iterator[tuple[str, SerialSimulator]]:
     for driver_id in registry.names(registry.DRIVERS):
-        simulator = registry.simulator(driver_id)
-        if isinstance(simulator, SerialSimulator):
-            yield driver_id, simulator
+        for simulator in links(registry.simulator(driver_id)):
+            if isinstance(simulator, SerialSimulator):
+                yield driver_id, simulator
 
 
 def _devices(count: int) -> list[Simulated]:
@@ -271,7 +232,7 @@ def main() -> int:
         devices = _devices(asked.devices)
         with tempfile.TemporaryDirectory() as folder, mosquitto(Path(folder)) as broker:
             load, received = asyncio.run(through_the_daemon(Path(folder), broker, devices, asked.seconds))
-            is_sound = report(devices, _received(received), load, asked.seconds)
+            is_sound = report(devices, readings(received), load, asked.seconds)
     print(f"decoding, against {BYTES_PER_S:.0f} bytes/s; target {TARGET_MULTIPLE} times")
     for driver_id, slowest, rate in decode_rates():
         verdict = "" if rate >= TARGET_MULTIPLE * BYTES_PER_S else "  NOT met"

@@ -44,6 +44,7 @@ from .link import FRAME_WITHIN_S, Receiver, Verdict
 from .results import Header
 
 STORE_WITHIN_S = 10.0  # less than REPLY_WITHIN_S, by what the frame's own way and our reply's may take
+ENQUIRY_WITHIN_S = 10.0  # no sender asks again so soon, unless it has sent EOT: it waits 15 s for a reply
 ASK_EVERY_S = 15.0  # as long as a sender waits for a reply
 MEMORY_MAX_RECORDS = 4_096  # twice what the largest of these meters holds; of more, the last
 _FRAME_MIN_BYTES = 7  # STX, number, ETX, sum, CR, LF
@@ -80,6 +81,7 @@ class _Host:
         self._meter: Header | None = None  # that now sends its memory
         self._memory: deque[Observation] = deque(maxlen=MEMORY_MAX_RECORDS)
         self._unstored: Data | None = None  # taken but not acknowledged
+        self._enquired_s = 0.0  # when the transfer under way began
         self._asks = options.ask_meter
         self._asked = False
 
@@ -121,9 +123,7 @@ class _Host:
                 if _is_ruin(item):
                     await self._refuse()
             case LinkControl(control=Control.ENQ):
-                self._end()
-                self._receiver.begin()
-                await self._acknowledge()
+                await self._begin()
             case LinkControl(control=Control.EOT):
                 self._end()
             case Data(number=None):
@@ -186,6 +186,16 @@ class _Host:
         await send_whole(self._outlet, key, tuple(self._memory), meter.time, self._options)
         self._meter, self._asks = None, False
 
+    async def _begin(self) -> None:
+        """A second ENQ that comes at once is noise: one more ACK would be taken for that of the frame to come."""
+        now_s = asyncio.get_running_loop().time()
+        if self._receiver.is_receiving and now_s - self._enquired_s < ENQUIRY_WITHIN_S:
+            return
+        self._enquired_s = now_s
+        self._end()
+        self._receiver.begin()
+        await self._acknowledge()
+
     def _end(self) -> None:
         self._receiver.end()
         self._meter = self._unstored = None
@@ -196,6 +206,8 @@ class _Host:
     async def _refuse(self) -> None:
         if self._receiver.is_receiving and self._receiver.may_refuse():
             await self._link.write(BYTES[Control.NAK])
+        else:  # a sender that was refused so often has ended the transfer
+            self._end()
 
 
 def _is_ruin(noise: Noise) -> bool:

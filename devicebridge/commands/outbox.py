@@ -85,14 +85,17 @@ def _report(args: argparse.Namespace, answer: Mapping[str, int], key: str, words
 
 
 def _export(args: argparse.Namespace, path: Path) -> None:
-    times = _times(args)
+    for line in exported(path, args.state, _times(args)):
+        print(line)
+
+
+def exported(path: Path, state: str | None, times: Mapping[str, datetime]) -> Iterator[str]:
+    """Readings as they are published, one JSON object each: of the running daemon, else of its file."""
     query = {name: at.isoformat() for name, at in times.items()}
     try:
-        for line in Client(path).lines("/v1/outbox/export", state=args.state, **query):
-            print(line)
+        yield from Client(path).lines("/v1/outbox/export", state=state, **query)
     except DaemonAbsent:
-        for payload in _payloads_of_file(path, args.state, times):
-            print(payload.decode())
+        yield from (payload.decode() for payload in _payloads_of_file(path, state, times))
 
 
 def _payloads_of_file(path: Path, state: str | None, times: Mapping[str, datetime]) -> Iterator[bytes]:

@@ -15,5 +15,6 @@ from .backends import backend, radio
 from .central import Central
 from .ether import Ether
 from .peripheral import Peripheral
+from .security import Answer, Manner, Security
 
-__all__ = ["Central", "Ether", "Peripheral", "backend", "radio"]
+__all__ = ["Answer", "Central", "Ether", "Manner", "Peripheral", "Security", "backend", "radio"]

@@ -15,12 +15,12 @@ from bumble import hci
 from bumble.core import BaseBumbleError
 from bumble.device import Advertisement, Connection
 from bumble.hci import Address
-from bumble.keys import MemoryKeyStore
-from bumble.pairing import PairingDelegate
+from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import Transport
 
 from ...links.gatt import Bond
 from .devices import SimDevice, just_works
+from .keys import KeptKeys
 
 ATTACH_TIMEOUT_S = 5.0
 """For a controller to answer its reset; on loopback it takes milliseconds."""
@@ -30,18 +30,24 @@ Heard = Callable[[Advertisement], None]
 
 
 class Central:
-    """One adapter with its host stack. `attach` opens the way to the controller; it raises OSError if there is none."""
+    """One adapter with its host stack. `attach` opens the way to the controller; it raises OSError if there is none.
 
-    def __init__(self, attach: Attach, *, delegate: PairingDelegate | None = None) -> None:
+    delegate: who answers while a bond is being made.
+    """
+
+    def __init__(
+        self, attach: Attach, *, delegate: PairingDelegate | None = None, keys: KeptKeys | None = None
+    ) -> None:
         self.connecting = asyncio.Lock()  # Bumble makes one connection at a time
         self._attach = attach
-        self._delegate = delegate or just_works()
-        self._keys = MemoryKeyStore()
+        self.delegate = delegate or just_works()
+        self._keys = keys or KeptKeys()
         self._powered = True
         self._attaching = asyncio.Lock()
         self._transport: Transport | None = None
         self._device: SimDevice | None = None
         self._scanners: set[Heard] = set()
+        self._on_air: dict[str, Address] = {}
 
     async def power(self, on: bool) -> None:
         """The adapter's switch. Off ends every connection and scan."""
@@ -89,16 +95,35 @@ class Central:
         if not self._scanners and self._device is not None:
             await self._device.stop_scanning()
 
+    @property
+    def bonded(self) -> tuple[str, ...]:
+        """The addresses that keys are held for."""
+        self._keys.refresh()
+        return tuple(sorted(self._keys.all_keys))
+
+    def identity(self, address: Address) -> Address:
+        """Who goes by this resolvable address; itself where that is not known."""
+        resolver = None if self._device is None else self._device.address_resolver
+        found = resolver.resolve(address) if resolver is not None and address.is_resolvable else None
+        if found is None:
+            return address
+        self._on_air[found.to_string(with_type_qualifier=False)] = address
+        return found
+
+    def on_air(self, address: str) -> Address:
+        """The address that this device was last heard with."""
+        return self._on_air.get(address, Address(address))
+
     def has_keys(self, address: Address) -> bool:
-        return str(address) in self._keys.all_keys
+        return str(address) in self.bonded
 
     def bond(self, address: str) -> Bond:
         peer = Address(address)
         if not self.has_keys(peer):
             return Bond.NONE
         connections = () if self._device is None else self._device.connections.values()
-        kept = any(c.peer_address == peer and c.is_encrypted for c in connections)
-        return Bond.KEPT if kept else Bond.LOST
+        lost = any(c.peer_address == peer and not c.is_encrypted for c in connections)
+        return Bond.LOST if lost else Bond.KEPT
 
     async def unbond(self, address: str) -> None:
         await self._keys.delete(str(Address(address)))
@@ -109,7 +134,8 @@ class Central:
     async def _power_on(self) -> SimDevice:
         self._transport = await self._attach()
         source, sink = self._transport
-        device = SimDevice("central", CENTRAL_ADDRESS, source, sink, keys=self._keys, delegate=self._delegate)
+        device = SimDevice("central", CENTRAL_ADDRESS, source, sink, keys=self._keys, delegate=self.delegate)
+        device.pairing_config_factory = lambda _: PairingConfig(delegate=self.delegate)
         device.on(device.EVENT_ADVERTISEMENT, self._on_advertisement)
         await device.power_on()
         source.terminated.add_done_callback(lambda _: self._on_unplugged(device))

@@ -52,6 +52,8 @@ class Client(BaseBleakClient):
         super().__init__(address_or_ble_device, disconnected_callback=disconnected_callback, timeout=timeout)
         self._central = central
         self._connection: Connection | None = None
+        self.hung_up: int | None = None
+        """The HCI reason for which the connection ended."""
 
     @property
     def name(self) -> str:
@@ -128,7 +130,7 @@ class Client(BaseBleakClient):
         return self._connection
 
     async def _create(self, device: SimDevice) -> Connection:
-        address = hci.Address(self.address)
+        address = self._central.on_air(self.address)
         try:
             return await device.connect_le(address, timeout=None)
         except asyncio.CancelledError:
@@ -200,6 +202,7 @@ class Client(BaseBleakClient):
         except BaseBumbleError as error:
             raise BleakError("the request failed") from error
 
-    def _on_disconnection(self, _: int) -> None:
+    def _on_disconnection(self, reason: int) -> None:
+        self.hung_up = reason
         if self._disconnected_callback is not None:
             self._disconnected_callback()

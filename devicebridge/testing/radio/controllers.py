@@ -31,7 +31,7 @@ class Air(LocalLink):
         data: bytes,
     ) -> None:
         sender = sender_controller.random_address
-        receiver = self.find_le_controller(destination_address)
+        receiver = self.other_end(sender, destination_address)
         if receiver is not None:
             self._deliver(lambda: receiver.on_link_acl_data(sender, transport, data))
 
@@ -39,8 +39,17 @@ class Air(LocalLink):
         self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
     ) -> None:
         """In order with the data. A receiver that is gone hears nothing; Bumble's own raises."""
-        if (receiver := self.find_le_controller(receiver_address)) is not None:
+        if (receiver := self.other_end(sender_address, receiver_address)) is not None:
             self._deliver(lambda: receiver.on_ll_control_pdu(sender_address, packet))
+
+    def other_end(self, near: hci.Address, far: hci.Address) -> Controller | None:
+        """Who is at the far end of a connection: several programs on one PC go by one address."""
+        for controller in self.controllers:
+            connection = controller.le_connections.get(near)
+            if connection is not None and connection.self_address == far:
+                return controller
+        found: Controller | None = self.find_le_controller(far)
+        return found
 
     def advertise(self, address: hci.Address, data: bytes) -> None:
         """One advertisement from nowhere, heard by all."""
@@ -62,6 +71,7 @@ class Air(LocalLink):
 class SimController(Controller):
     """A controller that can be reset, can give up connecting and says so when a connection never came up."""
 
+    link: Air
     le_acl_data_packet_length = 251  # the default of 27 costs three times the CPU
     # Bumble claims these but sends the plain Connection Complete event, which hosts that believe it never get.
     le_features = Controller.le_features & ~(
@@ -87,7 +97,7 @@ class SimController(Controller):
     def lose_connections(self) -> None:
         """Out of range: both ends run into the supervision time-out."""
         for connection in tuple(self.le_connections.values()):
-            peer = connection.link.find_le_controller(connection.peer_address)
+            peer = self.link.other_end(connection.self_address, connection.peer_address)
             other = None if peer is None else peer.le_connections.get(connection.self_address)
             self.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
             if peer is not None and other is not None:

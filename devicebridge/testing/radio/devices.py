@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 
 from bumble import att
@@ -32,6 +33,12 @@ _PROPERTIES = {
     Access.INDICATE: _Properties.INDICATE,
 }
 _ENCRYPTED = _Permissions.READ_REQUIRES_ENCRYPTION | _Permissions.WRITE_REQUIRES_ENCRYPTION
+_DISCOVERY = (
+    att.Opcode.ATT_FIND_INFORMATION_REQUEST,
+    att.Opcode.ATT_FIND_BY_TYPE_VALUE_REQUEST,
+    att.Opcode.ATT_READ_BY_TYPE_REQUEST,
+    att.Opcode.ATT_READ_BY_GROUP_TYPE_REQUEST,
+)
 _AUTHENTICATED = _Permissions.READ_REQUIRES_AUTHENTICATION | _Permissions.WRITE_REQUIRES_AUTHENTICATION
 
 
@@ -59,7 +66,10 @@ def just_works() -> PairingDelegate:
 
 
 class SimDevice(Device):
-    """A host: `authenticated` only after a pairing that was, one pairing after a failed one, legacy bonds kept."""
+    """A host: `authenticated` only after a pairing that was, one pairing after a failed one, legacy bonds kept.
+
+    private: goes by a resolvable address.
+    """
 
     def __init__(
         self,
@@ -70,15 +80,34 @@ class SimDevice(Device):
         *,
         keys: MemoryKeyStore,
         delegate: PairingDelegate,
+        private: bool = False,
+        hides_services: bool = False,
     ) -> None:
-        config = DeviceConfiguration(name=name, address=Address(address))
+        config = DeviceConfiguration(
+            name=name,
+            address=Address(address),
+            irk=secrets.token_bytes(16),
+            le_privacy_enabled=private,
+            le_rpa_timeout=0,
+        )
         super().__init__(config=config, host=Host(source, sink))
         self.keystore = keys
         self.heard_s = 0.0
+        self._hides_services = hides_services
         self.pairing_config_factory = lambda _: PairingConfig(delegate=delegate)
 
     def on_gatt_pdu(self, connection_handle: int, pdu: bytes) -> None:
         self.heard_s = asyncio.get_running_loop().time()
+        connection = self.lookup_connection(connection_handle)
+        if self._hides_services and pdu[0] in _DISCOVERY and connection is not None and not connection.is_encrypted:
+            first_handle = int.from_bytes(pdu[1:3], "little")
+            nothing = att.ATT_Error_Response(
+                request_opcode_in_error=pdu[0],
+                attribute_handle_in_error=first_handle,
+                error_code=att.ATT_ATTRIBUTE_NOT_FOUND_ERROR,
+            )
+            self.gatt_server.send_response(connection, nothing)
+            return
         super().on_gatt_pdu(connection_handle, pdu)
 
     def bond(self, address: Address) -> PairingKeys | None:

@@ -19,6 +19,7 @@ from .backends import backend
 from .central import Central
 from .controllers import Air, SimController
 from .peripheral import Peripheral
+from .security import Security
 from .serving import serve
 
 
@@ -35,6 +36,11 @@ class Ether:
         self._stack = AsyncExitStack()
         self._places: dict[str, int] = {}
         self._strangers = 0
+
+    @property
+    def air(self) -> Air:
+        """For controllers that behave as no Peripheral does."""
+        return self._air
 
     async def __aenter__(self) -> Ether:
         return self
@@ -57,10 +63,12 @@ class Ether:
         period_s: float | None = None,
         awake: bool = True,
         delegate: PairingDelegate | None = None,
+        security: Security | None = None,
     ) -> Peripheral:
         """A peripheral with a random static address, the same for the same simulator and place in the ether.
 
         period_s: wakes again so long after it hung up; None: only when told to `wake`.
+        security: sends values only to hosts that it bonded with in its pairing mode, in which it begins.
         """
         place = self._places[simulator.id] = self._places.get(simulator.id, -1) + 1
         peripheral = Peripheral(
@@ -71,6 +79,7 @@ class Ether:
             period_s=period_s,
             pace=self._pace,
             delegate=delegate,
+            security=security,
         )
         await peripheral.start()
         self._stack.push_async_callback(peripheral.stop)
@@ -111,7 +120,7 @@ class Ether:
             yield backend(central)
 
     async def serve_tcp(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """An adapter served as HCI over TCP, one client at a time; gives the address for `radio`."""
+        """An adapter served as HCI over TCP, which programs share; gives the address for `radio`."""
         port = await self._stack.enter_async_context(serve(self._air, host, port))
         return f"tcp:{host}:{port}"
 

@@ -10,18 +10,19 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 
-from bumble import att, hci
+from bumble import att, hci, smp
 from bumble.core import AdvertisingData
 from bumble.core import ConnectionError as BumbleConnectionError
 from bumble.device import Connection
 from bumble.gatt import Characteristic as BumbleCharacteristic
 from bumble.keys import MemoryKeyStore
-from bumble.pairing import PairingDelegate
+from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import AsyncPipeSink
 
 from ...sdk.simulation import GattScenario, GattSimulator
 from .controllers import Air, SimController
 from .devices import SimDevice, just_works, short_uuid
+from .security import Answer, Keypad, Security
 
 ADVERTISING_INTERVAL_MS = 30
 """The fast advertising of the Bluetooth health profiles, while somebody waits for a result."""
@@ -30,6 +31,8 @@ IDLE_S = 5.0
 IDLE_MIN_S = 0.05
 """The least of it at any pace, so that a host in the middle of its reads is not cut off."""
 CANCEL_AGAIN_S = 0.1
+NO_CLASSIC, GENERAL, LIMITED = 0x04, 0x02, 0x01
+"""Advertising flags (Core Specification Supplement 11, A 1.3): devices in pairing mode say "limited discoverable"."""
 _UUID_LISTS = {
     2: AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
     16: AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
@@ -49,6 +52,7 @@ class Peripheral:
         period_s: float | None,
         pace: float,
         delegate: PairingDelegate | None,
+        security: Security | None,
     ) -> None:
         self.address = address
         self.name = simulator.name
@@ -56,6 +60,10 @@ class Peripheral:
         self._scenario = scenario
         self._period_s = period_s
         self._pace = pace
+        self._security = security
+        self._pairing_mode = security is not None
+        self.display: int | None = None
+        """The six digits it shows while it bonds."""
         self._controller = SimController(address, link=air)
         self._keys = MemoryKeyStore()
         self._device = SimDevice(
@@ -65,7 +73,14 @@ class Peripheral:
             AsyncPipeSink(self._controller),
             keys=self._keys,
             delegate=delegate or just_works(),
+            private=security is not None and security.private,
+            hides_services=security is not None and security.hides_services,
         )
+        if security is not None:
+            self._device.pairing_config_factory = lambda connection: PairingConfig(
+                delegate=Keypad(security, partial(self._wants_bond, connection), self._show)
+            )
+            self._device.on(self._device.EVENT_KEY_STORE_UPDATE, self._on_bonded)
         self._awake = asyncio.Event()
         self._connections: asyncio.Queue[Connection | None] = asyncio.Queue()
         self._played = asyncio.Condition()
@@ -83,9 +98,18 @@ class Peripheral:
             await self._played.wait_for(lambda: self._plays >= plays or self._failed)
         self._raise()
 
-    def wake(self, scenario: GattScenario | None = None) -> None:
-        """Advertises until somebody connects, then plays `scenario` (the last one if none is given)."""
+    @property
+    def bonded(self) -> bool:
+        return bool(self._keys.all_keys)
+
+    def wake(self, scenario: GattScenario | None = None, *, pairing_mode: bool | None = None) -> None:
+        """Advertises until somebody connects, then plays `scenario` (the last one if none is given).
+
+        pairing_mode: switches it on or off; a bond that was made switches it off.
+        """
         self._scenario = scenario or self._scenario
+        if pairing_mode is not None:
+            self._pairing_mode = pairing_mode
         self._awake.set()
 
     def sleep(self) -> None:
@@ -136,7 +160,8 @@ class Peripheral:
         try:
             while True:
                 await self._awake.wait()
-                served = self._device.serve(self._scenario.services())
+                services = self._scenario.services()
+                served = self._device.serve(self._security.guarded(services) if self._security else services)
                 await self._advertise()
                 connection = await self._connections.get()
                 if connection is None:  # told to sleep
@@ -152,12 +177,32 @@ class Peripheral:
 
     async def _advertise(self) -> None:
         await self._device.start_advertising(
-            advertising_data=_advertisement(self.name, self._advertised),
+            advertising_data=_advertisement(self.name, self._advertised, LIMITED if self._pairing_mode else GENERAL),
             scan_response_data=b"",
             # Bumble's controller takes the interval's 0.625 ms slots for milliseconds.
             advertising_interval_min=ADVERTISING_INTERVAL_MS * 0.625,
             advertising_interval_max=ADVERTISING_INTERVAL_MS * 0.625,
         )
+
+    async def _wants_bond(self, connection: Connection) -> bool:
+        assert self._security is not None
+        match self._security.answer:
+            case Answer.VANISH:
+                self.vanish()
+            case Answer.BONDED_ELSEWHERE:
+                await connection.disconnect(hci.HCI_ErrorCode.AUTHENTICATION_FAILURE_ERROR)
+            case Answer.REFUSE:
+                reason = smp.ErrorCode.AUTHENTICATION_REQUIREMENTS
+                refusal = smp.SMP_Pairing_Failed_Command(reason=reason)
+                self._device.smp_manager.send_command(connection, refusal)
+                await asyncio.Event().wait()  # Bumble would give a reason of its own
+        return self._pairing_mode
+
+    def _show(self, number: int) -> None:
+        self.display = number
+
+    def _on_bonded(self) -> None:
+        self._pairing_mode, self.display = False, None
 
     async def _play(self, connection: Connection, served: dict[str, BumbleCharacteristic[bytes]]) -> None:
         port = _Port(connection, self._device, served, pace=self._pace, force=self._scenario.faulty)
@@ -255,9 +300,9 @@ class _Port:
             self.closed.set_result(None)
 
 
-def _advertisement(name: str, services: tuple[str, ...]) -> bytes:
+def _advertisement(name: str, services: tuple[str, ...], discoverable: int) -> bytes:
     """Flags, service UUIDs and the name: Bumble's controller sends no scan response of its own."""
-    parts: list[tuple[int, bytes]] = [(AdvertisingData.Type.FLAGS, bytes([0x06]))]
+    parts: list[tuple[int, bytes]] = [(AdvertisingData.Type.FLAGS, bytes([NO_CLASSIC | discoverable]))]
     for size, kind in _UUID_LISTS.items():
         if packed := b"".join(data for s in services if len(data := short_uuid(s).to_bytes()) == size):
             parts.append((kind, packed))

@@ -37,12 +37,11 @@ class Scanner(BaseBleakScanner):
         await self._central.stop_scan(self._heard)
 
     def _on_advertisement(self, advertisement: Advertisement) -> None:
-        data = _advertisement_data(advertisement)
+        data = advertisement_data(advertisement)
         if self.is_allowed_uuid(data.service_uuids):
-            address = advertisement.address.to_string(with_type_qualifier=False)
-            device: BLEDevice = self.create_or_update_device(
-                address, address, data.local_name, advertisement.address, data
-            )
+            heard_from = self._central.identity(advertisement.address)
+            address = heard_from.to_string(with_type_qualifier=False)
+            device: BLEDevice = self.create_or_update_device(address, address, data.local_name, heard_from, data)
             self.call_detection_callbacks(device, data)
 
 
@@ -55,12 +54,15 @@ _SERVICES = {
 }
 
 
-def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
+def advertisement_data(advertisement: Advertisement) -> AdvertisementData:
     name: str | None = None
+    flags = b""
     services: dict[str, None] = {}
     for kind, data in advertisement.data.ad_structures:
         if kind in _NAMES:
             name = data.decode(errors="replace")
+        if kind == AdvertisingData.Type.FLAGS:
+            flags = data
         if size := _SERVICES.get(AdvertisingData.Type(kind)):
             for start in range(0, len(data) - size + 1, size):
                 services[full_uuid(UUID.from_bytes(data[start : start + size]))] = None
@@ -71,5 +73,5 @@ def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
         service_uuids=list(services),
         tx_power=None,
         rssi=advertisement.rssi,
-        platform_data=(),
+        platform_data=("", {"AddressType": "random", "AdvertisingFlags": flags}),  # as BlueZ gives them
     )

@@ -12,16 +12,17 @@ from bumble.transport.common import PacketParser
 
 from .controllers import Air, SimController
 
+CLIENTS_MAX = 8
+"""A daemon and some commands; more is a mistake."""
 UNSENT_MAX_BYTES = 1 << 20
 """A client that lets this much pile up has hung; it is cut off."""
 
 
 @asynccontextmanager
 async def serve(air: Air, host: str, port: int) -> AsyncIterator[int]:
-    """Serves one adapter; gives the port. A new client takes it over, as a restarted daemon would."""
-    controller = SimController("served", link=air)
+    """Serves one adapter; gives the port. Programs on one PC share it, so each client has a controller of its own."""
     clients: set[_Client] = set()
-    server = await asyncio.get_running_loop().create_server(lambda: _Client(controller, clients), host, port)
+    server = await asyncio.get_running_loop().create_server(lambda: _Client(air, clients), host, port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -29,26 +30,25 @@ async def serve(air: Air, host: str, port: int) -> AsyncIterator[int]:
         for client in tuple(clients):
             client.close()
         await server.wait_closed()
-        controller.silence(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
-        air.remove_controller(controller)
 
 
 class _Client(asyncio.Protocol):
-    """The one host of a controller. When it goes, its connections go."""
+    """The host of a controller. When it goes, its connections go."""
 
-    def __init__(self, controller: SimController, clients: set[_Client]) -> None:
-        self._controller = controller
+    def __init__(self, air: Air, clients: set[_Client]) -> None:
+        self._air = air
+        self._controller = SimController("served", link=air)
         self._clients = clients
-        self._parser = PacketParser(controller)
+        self._parser = PacketParser(self._controller)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        for former in tuple(self._clients):
-            former.close()
         self._clients.add(self)
         self._transport = transport
         self._controller.host = self
+        if len(self._clients) > CLIENTS_MAX:
+            self.close()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -74,3 +74,4 @@ class _Client(asyncio.Protocol):
         self._clients.discard(self)
         self._controller.host = None
         self._controller.silence(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
+        self._air.remove_controller(self._controller)

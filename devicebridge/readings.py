@@ -216,6 +216,10 @@ class Normal:
     refused: bool = False
 
 
+EXPONENT_MAX = 15
+"""No fence lets a larger number pass in any unit, and the arithmetic of Decimal fails on it."""
+
+
 def normalize(value: Value) -> Normal:
     """Converts to the published unit and fences: never clamps, never guesses."""
     conversion = CONVERSIONS.get(value.unit)
@@ -402,6 +406,8 @@ def digits(number: Decimal) -> str:
 
 
 def _converted(number: Decimal, conversion: Conversion) -> Decimal:
+    if number.adjusted() > EXPONENT_MAX:
+        return number
     if conversion.point is not None:
         return number.scaleb(conversion.point)
     exact = number * conversion.factor + conversion.offset

@@ -5,6 +5,8 @@ bleak there confirms Just Works only, so a device that wants a passkey refuses.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bleak import BleakClient
 from bleak.exc import BleakDeviceNotFoundError, BleakError
 
@@ -36,7 +38,8 @@ class BleakBonds:
         except Exception as error:
             raise BondFailed(_FAILURES.get(loss_of(error), BondFailure.REFUSED)) from error
         finally:
-            await within(client.disconnect(), UNPAIR_S)
+            with suppress(Exception):  # the link is thrown away, and the bond, if there is one, stands
+                await within(client.disconnect(), UNPAIR_S)
 
     async def unbond(self, address: str, /) -> bool:
         try:

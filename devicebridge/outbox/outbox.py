@@ -193,6 +193,10 @@ class Outbox:
         """What was last remembered."""
         return await self._call(lambda store: store.recall(lane, key))
 
+    async def holds(self, id_: str) -> bool:
+        """Whether any revision of this is here."""
+        return await self._call(lambda store: store.holds(id_))
+
     async def flush(self) -> None:
         """Returns once every mark made so far is on the disk."""
         await self._call(self._write_marks)

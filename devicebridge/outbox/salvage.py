@@ -8,13 +8,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from . import schema
 from .files import HighWater
-from .model import Fault, State, checksum
+from .model import Fault, OutboxFailed, State, checksum
 
 COLUMNS = (
     "seq, id, revision, lane, topic, payload, raw, crc, created_ms, state, attempts, reason, settled_ms"  # of `outbox`
@@ -26,6 +26,9 @@ LAG_ROWS = 100_000
 
 ROWS_WITHOUT_HINT = 10_000_000
 """A damaged page may name any number as the highest; without the side file the search ends here."""
+
+MAX_ASIDE = 10
+"""A disk that damages one database after the other must not be filled with them."""
 
 _Values = tuple[object, ...]
 
@@ -43,8 +46,11 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def move_aside(path: Path, now: datetime) -> Path:
-    """Renames database, -wal and -shm together. The database goes last: as long as it stands, the work is not done."""
-    aside = _started(path) or beside(path, f".corrupt-{now:%Y%m%dT%H%M%SZ}")
+    """Renames database, -wal and -shm together. The database goes last: as long as it stands, the work is not done.
+
+    Raises OutboxFailed: CORRUPT, where too many were moved aside before it.
+    """
+    aside = _started(path) or _free_name(path, now)
     for suffix in ("-shm", "-wal", ""):
         with suppress(FileNotFoundError):
             beside(path, suffix).rename(beside(aside, suffix))
@@ -71,6 +77,15 @@ def rebuild(aside: Path, path: Path, hint: HighWater | None) -> Salvaged:
         salvaged = _carry(old, new, _highest(old, hint))
     fresh.replace(path)
     return salvaged
+
+
+def _free_name(path: Path, now: datetime) -> Path:
+    taken = set(_all_aside(path))
+    if len(taken) >= MAX_ASIDE:
+        raise OutboxFailed(Fault.CORRUPT)
+    while (aside := beside(path, f".corrupt-{now:%Y%m%dT%H%M%SZ}")) in taken:
+        now += timedelta(seconds=1)
+    return aside
 
 
 def _started(path: Path) -> Path | None:

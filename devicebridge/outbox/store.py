@@ -156,6 +156,10 @@ class Store:
             found = self._db.execute("SELECT value FROM memory WHERE lane = ? AND key = ?", (lane, key)).fetchone()
             return found[0] if found else None
 
+    def holds(self, id_: str) -> bool:
+        with faults():
+            return self._db.execute("SELECT 1 FROM outbox WHERE id = ?", (id_,)).fetchone() is not None
+
     def stats(self) -> Stats:
         with faults():
             pending, sent, parked = (

@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from devicebridge.outbox import Entry, Fault, OutboxFailed, State
+from devicebridge.outbox.salvage import MAX_ASIDE
 from devicebridge.outbox.schema import PAGE_BYTES, connect
 
 ROWS = 300
@@ -38,7 +39,7 @@ def reopened(open_outbox):
     async def reopen():
         async with open_outbox() as outbox:
             rows = await outbox.rows(limit=10 * ROWS)
-            await outbox.put([Entry("new", 1, "cuff", "t", b"{}")])
+            await outbox.put([Entry(f"new-{len(rows)}", 1, "cuff", "t", b"{}")])
             [new] = await outbox.rows(limit=1, after_seq=max((r.seq for r in rows), default=0))
             return outbox.report, outbox.instance_id, rows, new.seq
 
@@ -229,6 +230,68 @@ def test_f38_a_repair_that_was_interrupted_goes_on(open_outbox, filled, outbox_p
     assert report.moved_to == outbox_path.with_name("outbox.db.corrupt-20261121T000000Z") == corrupt_file(outbox_path)
     assert (report.salvaged, len(rows), instance_id) == (ROWS, ROWS, filled)
     assert not [p for p in outbox_path.parent.iterdir() if "salvage" in p.name]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda wal: wal[: len(wal) // 2],
+        lambda wal: wal[: len(wal) // 2] + bytes(len(wal) // 2),
+        lambda wal: b"garbage " * (len(wal) // 8),
+        lambda wal: b"",
+    ],
+    ids=["truncated", "zeroed-half", "garbage", "empty"],
+)
+def test_f38_a_damaged_wal_is_noticed_and_what_lies_before_it_kept(harm, open_outbox, entry, outbox_path, tmp_path):
+    """Of 50 commits of one row each, in a log that SQLite believes up to its first bad frame."""
+    crashed = tmp_path / "crashed" / "outbox.db"
+    crashed.parent.mkdir()
+
+    async def fill():
+        async with open_outbox() as outbox:
+            await outbox.put([entry(n) for n in range(100)])
+        async with open_outbox() as outbox:
+            for n in range(100, 150):
+                await outbox.put([entry(n)])
+            for suffix in ("", "-wal", ".high"):
+                shutil.copyfile(f"{outbox_path}{suffix}", f"{crashed}{suffix}")
+        wal = crashed.with_name("outbox.db-wal")
+        wal.write_bytes(harm(wal.read_bytes()))
+        async with open_outbox(crashed) as outbox:
+            return outbox.report, await outbox.pending(limit=1000)
+
+    report, pending = asyncio.run(fill())
+    assert 0 < report.missing <= 50
+    assert [row.seq for row in pending] == list(range(1, 150 - report.missing + 1))
+    assert report.moved_to is None
+
+
+def test_f38_a_deleted_database_is_not_taken_for_a_first_start(open_outbox, filled, outbox_path):
+    outbox_path.unlink()
+    report, instance_id, rows, new = reopened(open_outbox)
+    assert (report.created, report.missing, rows, instance_id, new) == (True, ROWS, [], filled, ROWS + 1)
+
+
+def test_f38_a_damaged_database_is_never_overwritten_by_the_next(open_outbox, filled, outbox_path):
+    """Both within one second, as on a disk that fails."""
+    for _ in range(2):
+        data = bytearray(outbox_path.read_bytes())
+        data[:100] = bytes(100)
+        outbox_path.write_bytes(data)
+        report, _, _, _ = reopened(open_outbox)
+        assert report.salvaged >= ROWS
+    assert len(list(outbox_path.parent.glob("outbox.db.corrupt-*Z"))) == 2
+
+
+def test_f38_a_disk_is_not_filled_with_damaged_databases(open_outbox, filled, outbox_path):
+    for number in range(MAX_ASIDE):
+        outbox_path.with_name(f"outbox.db.corrupt-20261120T0000{number:02d}Z").write_bytes(b"an earlier one")
+    damaged = bytes(100) + outbox_path.read_bytes()[100:]
+    outbox_path.write_bytes(damaged)
+    with pytest.raises(OutboxFailed) as failed:
+        reopened(open_outbox)
+    assert failed.value.fault is Fault.CORRUPT
+    assert outbox_path.read_bytes() == damaged
 
 
 def _has_dbstat(db: sqlite3.Connection) -> bool:

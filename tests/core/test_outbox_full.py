@@ -100,7 +100,7 @@ def small_disk(tmp_path):
             ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)], capture_output=True
         ).returncode
     ):
-        pytest.skip("needs the right to mount a tmpfs")
+        pytest.skip("needs the right to mount a tmpfs: run as root, or under unshare --map-root-user --mount")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 

@@ -121,3 +121,10 @@ def test_every_reason_has_its_words() -> None:
     assert set(OUTBOX) == set(Fault)
     assert set(BROKER) == set(Reason)
     assert all("; " in text or ", " in text for text in BROKER.values())
+
+
+@pytest.mark.parametrize("number", ["911109250000000000000000000000000", "-3.4E+38", "1E+999999"])
+def test_f10_a_number_too_large_to_convert_is_refused_like_any_impossible_one(number: str) -> None:
+    """Found by the fuzzer: a SureTemp packet whose one-byte sum agreed, with 9.1E+32 K in its float32."""
+    normal = normalize(Value(Name.TEMPERATURE, Unit.KELVIN, Decimal(number)))
+    assert (normal.value, normal.absent, normal.refused) == (None, Absent.ERROR, True)

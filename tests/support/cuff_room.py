@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +43,21 @@ class CuffRoom:
 
 @contextmanager
 def cuff_room(
-    folder: Path, security: Security, *, pace: float = 0, interval_s: float | None = None
+    folder: Path, security: Security, *, pace: float = 0, interval_s: float | None = None, bus: str | None = None
 ) -> Iterator[CuffRoom]:
+    """bus: the D-Bus on which a stand-in for BlueZ has the radio; None for the simulated radio over TCP."""
     made: list[CuffRoom] = []
     started, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        async with Ether(pace=pace, interval_s=interval_s) as ether:
+        async with AsyncExitStack() as stack:
+            ether = await stack.enter_async_context(Ether(pace=pace, interval_s=interval_s))
             cuff = await ether.add(SIMULATOR, "normal", awake=False, security=security)
-            radio = await ether.serve_tcp()
-            table = BLUETOOTH.format(address=radio, keys=folder / "keys.json")
+            if bus is None:
+                table = BLUETOOTH.format(address=await ether.serve_tcp(), keys=folder / "keys.json")
+            else:
+                await stack.enter_async_context(_bluez(ether, bus))
+                table = '[bluetooth]\nradio = "system"\n'
             made.append(CuffRoom(cuff, asyncio.get_running_loop(), table))
             measuring = asyncio.create_task(_measure(cuff))
             started.set()
@@ -67,6 +72,12 @@ def cuff_room(
     finally:
         stop.set()
         thread.join()
+
+
+def _bluez(ether: Ether, bus: str) -> AbstractAsyncContextManager[object]:
+    from devicebridge.testing.bluez import stand_in
+
+    return stand_in(ether, bus)
 
 
 async def _measure(cuff: Peripheral) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import pytest
 
 from devicebridge.clock import SystemClock
 from devicebridge.intake import Intake, Source
-from devicebridge.links.gatt import Radio
+from devicebridge.links.gatt import Backend, Radio
 from devicebridge.sdk import (
     Codec,
     DeviceClock,
@@ -24,6 +25,7 @@ from devicebridge.sdk import (
     Frame,
     LinkLost,
     Loss,
+    MemoryOptions,
     Noise,
     Observation,
     Wave,
@@ -31,6 +33,8 @@ from devicebridge.sdk import (
 from devicebridge.sdk.simulation import GattScenario, GattSimulator
 
 E = TypeVar("E")
+Adapter = Callable[[Any], AbstractAsyncContextManager[Backend]]
+"""Given the Ether."""
 TIMEOUT_S = 20.0
 
 
@@ -101,7 +105,7 @@ def play(
 ) -> tuple[Kept, Loss]:
     """scenario: or the name of one of the simulator's. options: in place of the scenario's."""
     found = simulator.scenarios[scenario] if isinstance(scenario, str) else scenario
-    kept = Kept()
+    kept = Remembering() if issubclass(driver.options, MemoryOptions) else Kept()
     return kept, meet(driver, simulator, found, kept, options)
 
 
@@ -111,10 +115,13 @@ def meet(
     scenario: GattScenario,
     kept: Kept,
     options: Mapping[str, object] | None = None,
+    *,
+    adapter: Adapter | None = None,
 ) -> Loss:
-    """As `play`, into an outlet that is there."""
+    """As `play`, into an outlet that is there. adapter: the way to the peripherals, None for bleak over Bumble."""
     pytest.importorskip("bumble", reason="the simulated radio needs bumble")
-    return asyncio.run(_meet(driver, simulator, scenario, kept, scenario.options if options is None else options))
+    chosen = scenario.options if options is None else options
+    return asyncio.run(_meet(driver, simulator, scenario, kept, chosen, adapter or (lambda ether: ether.radio())))
 
 
 async def _meet(
@@ -123,12 +130,13 @@ async def _meet(
     scenario: GattScenario,
     kept: Kept,
     options: Mapping[str, object],
+    adapter: Adapter,
 ) -> Loss:
     from devicebridge.testing.radio import Ether
 
     spec = driver.manifest.gatt
     assert spec is not None
-    async with Ether(pace=0) as ether, ether.radio() as backend:
+    async with Ether(pace=0) as ether, adapter(ether) as backend:
         radio = Radio(backend, clock=SystemClock())
         await radio.start()
         peripheral = await ether.add(simulator, scenario)

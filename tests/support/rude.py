@@ -1,4 +1,4 @@
-"""A package of ill-mannered drivers, installed in a folder of its own: they hang, call exit, or tell secrets."""
+"""A package of ill-mannered drivers, installed in a folder of its own: they hang, spin, call exit, or tell secrets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ async def hangs(link, outlet, options):
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
             pass
+
+async def spins(link, outlet, options):
+    await link.read()
+    while True:
+        pass
 
 async def exits(link, outlet, options):
     await link.read()
@@ -35,12 +40,13 @@ def driver(name, session):
                         clock=DeviceClockKind.NONE, rhythm=Rhythm())
     return Driver(manifest=manifest, options=Options, session=session, codec=lambda *_: None)
 
-HANGS, EXITS, TELLS = driver("hangs", hangs), driver("exits", exits), driver("tells", tells)
-TELLS_LATE = driver("tells-late", tells_late)
+HANGS, SPINS, EXITS = driver("hangs", hangs), driver("spins", spins), driver("exits", exits)
+TELLS, TELLS_LATE = driver("tells", tells), driver("tells-late", tells_late)
 """
 ENTRY_POINTS = """\
 [devicebridge.drivers]
 hangs = rude:HANGS
+spins = rude:SPINS
 exits = rude:EXITS
 tells = rude:TELLS
 tells-late = rude:TELLS_LATE

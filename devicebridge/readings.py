@@ -64,6 +64,7 @@ CODES: Mapping[tuple[Kind, Name], Code | Mapping[Unit, Code]] = {
     (Kind.LAB, Name.HBA1C): Code("4548-4", None),
     (Kind.LAB, Name.ANALYTE): Code(None, None),
     (Kind.HEART_RATE, Name.HEART_RATE): _HEART_RATE_ECG,
+    (Kind.RESPIRATION_RATE, Name.RESPIRATION_RATE): Code("9279-1", 151562),
     (Kind.WEIGHT, Name.WEIGHT): Code("29463-7", 188736),
     (Kind.WEIGHT, Name.BMI): Code("39156-5", 188752),
     (Kind.WEIGHT, Name.BODY_FAT): Code("41982-0", 188748),
@@ -116,6 +117,7 @@ FENCES: Mapping[Name, Mapping[Unit, tuple[Decimal, Decimal]]] = {
     Name.MEAN: _PRESSURE,
     Name.PULSE_RATE: _RATE,
     Name.HEART_RATE: _RATE,
+    Name.RESPIRATION_RATE: {Unit.PER_MINUTE: (Decimal(1), Decimal(150))},
     Name.SPO2: {Unit.PERCENT: (Decimal(1), Decimal(100))},
     Name.PERFUSION_INDEX: {Unit.PERCENT: (Decimal(0), Decimal(100))},
     Name.TEMPERATURE: {

@@ -9,8 +9,9 @@ Such a device cannot be asked for less. So what of its memory is published is de
   present time, or, where that is not known, before the last act of the burst. What is not wanted is noted as Skipped.
 - What was measured just now is always published.
 - A connection in which anything came makes them acquainted, remembered by the device's serial number, and for this
-  configured device where the number cannot be read. One that breaks in the midst of a first meeting counts: what is
-  sent later is published, as stored, for nothing may be passed over for good because a link was bad.
+  configured device where the number cannot be read; then the first number that can be is taken for its. One that
+  breaks in the midst of a first meeting, or is stopped, counts: what is sent later is published, as stored, for nothing
+  may be passed over for good because a link was bad.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ AGE_MAX = timedelta(days=3650)
 EARLIER_ACTS = 32
 """Nobody takes more measurements in ten minutes."""
 
-_MET = "met"
+_MET, _UNNAMED = "met", "unnamed"
 Group = tuple[Observation, ...]
 
 
@@ -97,7 +98,7 @@ class Burst:
         when_quiet: called when all that the device had to send has come; may raise LinkLost. Values of CURRENT_TIME, if
         it is subscribed to, are for the setter of the clock.
         """
-        self._is_first = await self._outlet.recall(self._keys()[0]) is None
+        self._is_first = not await self._are_acquainted()
         try:
             await self._setter.set_at(Moment.START, self._clock.now())
             while True:
@@ -109,12 +110,18 @@ class Burst:
                 else:
                     await self._take(codecs[arrived[0]], arrived[1], arrived[0] == in_progress)
         except LinkLost:
-            await self._release_last()
-            await self._get_acquainted()
+            await self._end()
             raise
         except asyncio.CancelledError:
-            await self._release_last()  # the device has its confirmation: what is held exists nowhere else
+            async for characteristic, value in arrivals.rest():
+                if characteristic in codecs:
+                    await self._take(codecs[characteristic], value, characteristic == in_progress)
+            await self._end()
             raise
+
+    async def _end(self) -> None:
+        await self._release_last()
+        await self._get_acquainted()
 
     def _patience_s(self) -> float | None:
         if self._is_quiet:
@@ -166,15 +173,15 @@ class Burst:
             return
         await self._release_followed(group)
         if self._setter.is_outdated(group[0]):
+            self._held = ()
             await self._outlet.emit(*group)
         elif self._join is None and (age := self._age(group)) is not None:
+            self._held = ()
             await self._deliver(group, age)
-        else:
-            self._held = group
 
     async def _release_followed(self, by: Group) -> None:
-        """What is held was not the last of the burst."""
-        held, self._held = self._held, ()
+        """What is held was not the last of the burst; what follows is held in its place."""
+        held, self._held = self._held, by
         if held and (age := self._age(held)) is not None:
             await self._deliver(held, age)
         elif held and (not self._is_first or self._wants == "all"):
@@ -216,17 +223,27 @@ class Burst:
             return None
         return now - stamp
 
+    async def _are_acquainted(self) -> bool:
+        known = await self._outlet.recall(_MET)
+        if (key := self._key()) == _MET:
+            return known is not None
+        return known == _UNNAMED or await self._outlet.recall(key) is not None
+
     async def _get_acquainted(self) -> None:
         if self._is_quiet:
             return  # nothing has come
-        for key in self._keys():
-            if await self._outlet.recall(key) is None:
-                await self._outlet.remember(key, _MET)
+        if (key := self._key()) == _MET:
+            if await self._outlet.recall(_MET) is None:
+                await self._outlet.remember(_MET, _UNNAMED)
+            return
+        for each in (key, _MET):
+            if await self._outlet.recall(each) != _MET:
+                await self._outlet.remember(each, _MET)
 
-    def _keys(self) -> tuple[str, ...]:
-        """The first is what it is known by; the last serves the next time, if its number cannot be read then."""
+    def _key(self) -> str:
+        """What it is known by."""
         serial = "".join(c for c in self._about.identity.serial or "" if c.isprintable())
-        return (f"{_MET} {serial}"[:64], _MET) if serial else (_MET,)
+        return f"{_MET} {serial}"[:64] if serial else _MET
 
 
 def _stored(group: Group) -> Group:

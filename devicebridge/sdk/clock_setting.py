@@ -8,7 +8,6 @@ send, or, where a model wants it sooner, what comes meanwhile is still dated by 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -108,8 +107,7 @@ class ClockSetter:
             return
         self._moment = None
         if shown is None or abs(self._outlet.local_time() - shown) >= _LEAST_OFFSET[moment]:
-            with suppress(LinkLost):
-                await self._set(shown)
+            await self._set(shown)
 
     def settle(self) -> datetime | None:
         """What was stamped by the clock of before has come. Gives and notes the time that the device shows now; None
@@ -156,18 +154,14 @@ class ClockSetter:
         try:
             await self._link.write(characteristic, data)
         except LinkLost as lost:
-            if lost.reason not in _REFUSALS:
-                raise
-            return True
+            return lost.reason in _REFUSALS
         return False
 
     async def _read(self, characteristic: str) -> datetime | None:
         """What the clock shows; None where it cannot be read."""
         try:
             data = await self._link.read(characteristic)
-        except LinkLost as lost:
-            if lost.reason not in _REFUSALS:
-                raise
+        except LinkLost:
             return None
         return date_time(data[:7]) if len(data) >= 7 else None
 

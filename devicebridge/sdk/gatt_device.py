@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -122,16 +123,27 @@ class Arrivals:
         raise LinkLost(Loss.TIMEOUT)
 
     def fail(self, reason: Loss) -> None:
-        """The link is of no use any more: `next` says so after what was kept."""
+        """The link is of no use any more: `next` says so after what has come."""
         self._failure = reason
 
     async def next(self, timeout_s: float | None) -> tuple[str, bytes] | None:
         """(characteristic, value); None at the time-out. Raises LinkLost after the last."""
         if self._kept:
             return self._kept.popleft()
-        if self._failure is not None:
+        arrived = await self._arrived(timeout_s if self._failure is None else 0)
+        if arrived is None and self._failure is not None:
             raise LinkLost(self._failure)
-        return await self._arrived(timeout_s)
+        return arrived
+
+    async def rest(self) -> AsyncIterator[tuple[str, bytes]]:
+        """What has come by now, for a session that is stopped: the device has its confirmations and will not send it
+        again."""
+        with suppress(LinkLost):
+            for _ in range(KEPT_VALUES):
+                arrived = await self.next(0)
+                if arrived is None:
+                    return
+                yield arrived
 
     async def _arrived(self, timeout_s: float | None) -> tuple[str, bytes] | None:
         if self._next is None:

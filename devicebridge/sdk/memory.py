@@ -17,7 +17,7 @@ from hashlib import sha256
 from itertools import pairwise
 
 from .driver import MemoryOptions
-from .outlet import Outlet
+from .outlet import Outlet, Skipped
 from .values import Observation
 
 RECENT = timedelta(minutes=10)
@@ -85,7 +85,7 @@ async def send_whole(
     """Sends what is new of a memory that came whole, oldest first. records: as they came, the newest first or last.
 
     At a first meeting of which all is not wanted, the newest end is told by the times, and nothing is wanted from the
-    first record on that is not.
+    first record on that is not; each of these is noted as Skipped.
     """
     known = await outlet.recall(key)
     if known is None:
@@ -93,6 +93,8 @@ async def send_whole(
         new = _newest_first(records)
         wanted = [_is_wanted(rule, now, record) for record in new]
         new = new[: wanted.index(False)] if False in wanted else new
+        for _ in range(len(records) - len(new)):
+            outlet.note(Skipped())
     else:
         new = _beyond(records, known.split())
     for record in reversed(new):

@@ -56,7 +56,7 @@ class Skipped:
 
 class ClockOutcome(StrEnum):
     """SET: it shows the time that was written. REFUSED: the device took no write. NOT_TAKEN: it took the write, and
-    shows another time. UNPROVEN: it took the write, and what it shows cannot be read."""
+    shows another time. UNPROVEN: it was written, and what it shows cannot be read."""
 
     SET = "set"
     REFUSED = "refused"

@@ -7,26 +7,25 @@ operands; it is answered by an indication, after the records themselves have bee
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
-from itertools import takewhile
 from typing import NoReturn
 
 from .bluetooth import date_time, uuid16
 from .codec import Frame, Noise, Why
-from .driver import MemoryOptions
-from .gatt_device import About, Arrivals
+from .gatt_device import Arrivals
 from .links import GattLink, LinkLost, Loss
-from .memory import Download
-from .outlet import DeviceIdentity, Outlet, Skipped
-from .values import Observation
+from .outlet import DeviceIdentity, Outlet
 
 RACP = uuid16(0x2A52)
 
 TIMEOUT_S = 30.0
 """After so long without a value a procedure has failed: the time-out of ATT, which the profiles take for theirs."""
+
+VALUES_MAX = 10_000
+"""What one procedure may give: no device is known to keep more than 2,000 records, each of two values at most."""
 
 COUNT_TIMEOUT_S = 5.0
 """A count is only a check; a device that does not give it is read without."""
@@ -221,10 +220,12 @@ class RecordAccess:
         self._take = take
         self._timeout_s = timeout_s
         self._count_timeout_s = count_timeout_s
+        self._values = 0  # of the procedure under way
         self.state = State.IDLE
 
     async def report(self, scope: bytes = ALL) -> Result:
         """Has the records sent; returns after the device has said that these were all, or why there are none."""
+        self._values = 0
         await self._request(bytes([1]) + scope)
         self.state = State.REPORTING
         answer = await self._answer(Operation.REPORT, self._timeout_s)
@@ -283,6 +284,9 @@ class RecordAccess:
 
     async def _hear(self, characteristic: str, data: bytes) -> Count | Response | None:
         if characteristic != RACP:
+            self._values += self.state is State.REPORTING
+            if self._values > VALUES_MAX:
+                raise LinkLost(Loss.FLOODED)
             await self._take(characteristic, data)
             return None
         answer = decode(data)
@@ -294,21 +298,3 @@ class RecordAccess:
 def memory_key(identity: DeviceIdentity) -> str:
     """Under which name a device's memory is remembered: 64 printable characters at most."""
     return "".join(c for c in identity.serial or "" if c.isprintable())[:64] or "records"
-
-
-async def send_new(records: Iterable[Observation], about: About, outlet: Outlet, options: MemoryOptions) -> None:
-    """Of a whole memory whose records have no numbers: those that were not read before, oldest first.
-
-    records: newest first; their times say more where they have any.
-    """
-    download = await Download.begin(outlet, memory_key(about.identity), about.now, options)
-    newest_first = sorted(records, key=_time_key, reverse=True)
-    taken = sum(1 for _ in takewhile(download.take, newest_first))
-    if download.is_first:
-        for _ in newest_first[taken:]:
-            outlet.note(Skipped())
-    await download.finish()
-
-
-def _time_key(record: Observation) -> str:
-    return record.device_time.isoformat() if record.device_time else ""

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     PULSE_OXIMETRY = "pulse-oximetry"
     GLUCOSE = "glucose"
     HEART_RATE = "heart-rate"
+    RESPIRATION_RATE = "respiration-rate"
     WEIGHT = "weight"
     HEIGHT = "height"
     ECG = "ecg"

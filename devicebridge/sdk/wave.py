@@ -89,8 +89,8 @@ class Wave:
     leads_off: frozenset[Lead] = frozenset()
 
     def __post_init__(self) -> None:
-        if any(len(row) != len(self.format.leads) for row in self.rows):
-            raise ValueError("each row has one sample of each lead")
+        if not self.rows or any(len(row) != len(self.format.leads) for row in self.rows):
+            raise ValueError("a wave has at least one row, and each has one sample of each lead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import itertools
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -208,17 +208,18 @@ def check_cut_values(installed: Installed, characteristic: str) -> None:
 def check_stream_codec(driver: Driver[Any], scenario: SerialScenario) -> None:
     """Serial: however the bytes are cut, the same; every byte in one item; found again within one frame after junk."""
     name, sent = driver.manifest.id, record(scenario, driver)
-    rng = random.Random(len(sent))
+    rng, decode = random.Random(len(sent)), partial(_decode, driver, options=scenario.options)
     junk = rng.randbytes(61)
     middle = len(sent) // 2
     for data in (sent, junk + sent, sent[:middle] + junk + sent[middle:]):
-        whole = _decode(driver, [data])
+        whole = decode([data])
         assert b"".join(item.raw for item in whole) == data, f"{name}: bytes are lost, doubled or out of order"
-        bytewise = _decode(driver, [data[i : i + 1] for i in range(len(data))])
+        bytewise = decode([data[i : i + 1] for i in range(len(data))])
         assert bytewise == whole, f"{name}: byte by byte the codec sees something else"
-        assert _decode(driver, _cut(data, rng)) == whole, f"{name}: cut otherwise the codec sees something else"
+        assert decode(_cut(data, rng)) == whole, f"{name}: cut otherwise the codec sees something else"
     if not scenario.faulty:
-        clean, after = _frames(_decode(driver, [sent])), _frames(_decode(driver, [junk + sent]))
+        clean, after = _frames(decode([sent])), _frames(decode([junk + sent]))
+        assert clean or not (scenario.expected or scenario.rows), f"{name}: the codec finds no frame in what was sent"
         assert _ends_with(after, clean[1:]), f"{name}: after junk the codec does not find its place within a frame"
 
 
@@ -263,12 +264,13 @@ def check_silent(driver: Driver[Any], scenario: SerialScenario) -> None:
 def check_flipped(driver: Driver[Any], scenario: SerialScenario) -> None:
     """A bit turned over: nothing invented or altered, unless the device's format cannot tell."""
     sent, expected = record(scenario, driver), list(map(expectation, scenario.expected))
-    rng, sound = random.Random(len(sent)), _decode(driver, [sent])
+    rng, decode = random.Random(len(sent)), partial(_decode, driver, options=scenario.options)
+    sound = decode([sent])
     for bit in sorted(rng.sample(range(len(sent) * 8), min(FLIPS, len(sent) * 8))):
         outcome = play_in_memory(driver, scenario, [injectors.flipped(bit)])
         damaged = bytearray(sent)
         damaged[bit // 8] ^= 0x80 >> bit % 8
-        seen = _decode(driver, [bytes(damaged)])
+        seen = decode([bytes(damaged)])
         is_noticed = len(_frames(seen)) != len(_frames(sound)) or len(seen) != len(sound)
         assert not is_noticed or _is_within(outcome.readings, expected), (
             f"{driver.manifest.id}: with bit {bit} of {scenario.title!r} turned over it reads {outcome.readings}"
@@ -299,6 +301,9 @@ def check_garbage_first(driver: Driver[Any], scenario: SerialScenario) -> None:
         assert list(outcome.readings) in (expected, expected[1:]), (
             f"{driver.manifest.id}: after {garbage[:8].hex()}... {scenario.title!r} gives {outcome.readings}"
         )
+        assert _is_within(_sampled(outcome.rows), scenario.rows), (
+            f"{driver.manifest.id}: after {garbage[:8].hex()}... {scenario.title!r} gives samples that were not sent"
+        )
 
 
 SERIAL_CHECKS: tuple[Callable[[Driver[Any], SerialScenario], None], ...] = (
@@ -313,12 +318,20 @@ SERIAL_CHECKS: tuple[Callable[[Driver[Any], SerialScenario], None], ...] = (
 )
 
 
-def _codec(driver: Driver[Any], characteristic: str | None = None) -> Codec:
-    return driver.codec(driver.options(), None, characteristic)
+def _codec(
+    driver: Driver[Any], characteristic: str | None = None, options: Mapping[str, object] | None = None
+) -> Codec:
+    return driver.codec(driver.options.model_validate(dict(options or {})), None, characteristic)
 
 
-def _decode(driver: Driver[Any], pieces: Sequence[bytes], characteristic: str | None = None) -> list[Frame | Noise]:
-    codec = _codec(driver, characteristic)
+def _decode(
+    driver: Driver[Any],
+    pieces: Sequence[bytes],
+    characteristic: str | None = None,
+    *,
+    options: Mapping[str, object] | None = None,
+) -> list[Frame | Noise]:
+    codec = _codec(driver, characteristic, options)
     return [*(item for piece in pieces for item in codec.feed(piece)), *codec.close()]
 
 

@@ -1,8 +1,8 @@
 """Viatom's rings, clips and cuffs: the other end of `viatom`.
 
 Written from github.com/MackeyStingray/o2r (rings), chalimov/viatom_bp2_ha, LP-BP2W_PROTOCOL.md (cuffs),
-nglessner/o2ring-s-protocol (O2Ring-S) and sza2/viatom_pc60fw (clips), with an encoder of its own. A ring and a cuff
-answer what they are asked; a clip speaks by itself.
+nglessner/o2ring-s-protocol (O2Ring-S), sza2/viatom_pc60fw (clips) and viatom-develop/LepuBle, Er1BleResponse.kt (EKG
+devices), with an encoder of its own. A clip speaks by itself; the others answer what they are asked.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from devicebridge.sdk.heart import Heart
 from devicebridge.sdk.peripheral import Inbox
 from devicebridge.sdk.simulation import (
     Access,
@@ -27,6 +28,7 @@ from devicebridge.sdk.simulation import (
     Vitals,
 )
 from devicebridge.sdk.values import Absent, Kind, Name, Origin, Status
+from devicebridge.sdk.wave import Lead, Row
 
 SERVICE = "14839ac4-7d7e-415c-9a42-167340cf2339"
 NOTIFY, WRITE = "0734594a-a8e7-4b1a-a6b1-cd5243059a57", "8b00ace7-eb0b-49b0-bbe9-9aee0a26e1a3"
@@ -92,6 +94,7 @@ def _talk(
     expected: Sequence[Expected],
     options: Mapping[str, object] | None = None,
     last: int | None = None,
+    rows: Sequence[Row] = (),
 ) -> GattScenario:
     """answers: a fresh device for each play, which gives its answer in frames, or None when it is to hang up.
 
@@ -121,7 +124,9 @@ def _talk(
                 for frame in frames or ():
                     await _send(port, notify, frame)
 
-    return GattScenario(title=title, services=table, run=run, expected=tuple(expected), options=options or {})
+    return GattScenario(
+        title=title, services=table, run=run, expected=tuple(expected), rows=tuple(rows), options=options or {}
+    )
 
 
 async def _send(port: GattPort, notify: str, data: bytes) -> None:
@@ -258,6 +263,70 @@ class Cuff:
         return answer
 
 
+# --- EKG devices -------------------------------------------------------------------------------------------------
+
+PER_ANSWER, MEASURING_EKG, LEAD_OFF, NO_SAMPLE = 62, 2, 7, 0x7FFF
+EKG_COUNTS_PER_MV, EKG_RATE_HZ = 405.3, 125
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What it kept between two questions. lost: its answer does not arrive; doubled: it comes twice."""
+
+    samples: Sequence[int | None]
+    state: int = MEASURING_EKG
+    rate: int = 72
+    lost: bool = False
+    doubled: bool = False
+
+    def encode(self) -> bytes:
+        head = struct.pack("<HBBIB11xH", self.rate, 0, 88, 60, self.state, len(self.samples))
+        return head + b"".join(struct.pack("<h", NO_SAMPLE if s is None else s) for s in self.samples)
+
+
+def beats(pulse_per_min: int, answers: int) -> list[list[int | None]]:
+    """What a heart gives, answer by answer."""
+    beating = Heart(pulse_per_min)
+    samples = [
+        round(beating.millivolts(Lead.I, n / EKG_RATE_HZ) * EKG_COUNTS_PER_MV) for n in range(answers * PER_ANSWER)
+    ]
+    return [list(samples[at : at + PER_ANSWER]) for at in range(0, len(samples), PER_ANSWER)]
+
+
+def ekg(kept: Sequence[Kept], title: str, expected: Sequence[Expected] = ()) -> GattScenario:
+    """What the first answer holds was measured before anybody asked: it belongs to nobody."""
+    info = bytearray(60)
+    info[9:17], info[37], info[38:48] = b"SIMULATE", 10, b"SIM-ER1-01"
+
+    def device() -> Callable[[bytes], Iterable[bytes] | None]:
+        answers = iter(kept)
+
+        def answer(asked: bytes) -> Iterable[bytes] | None:
+            command, number, data = asked[1], asked[4], asked[7:-1]
+            if command == 0xE1:
+                return [lepu_frame(command, number, bytes(info))]
+            assert (command, data) == (0x03, b"\x7d"), asked.hex()
+            found = next(answers, None)
+            if found is None:
+                return None
+            frame = lepu_frame(command, number, found.encode())
+            return [] if found.lost else [frame] * (2 if found.doubled else 1)
+
+        return answer
+
+    rows = [(sample,) for each in kept[1:] if not each.lost for sample in each.samples]
+    options = {"ekg": True, "steady_s": 2}
+    return _talk((SERVICE, WRITE, NOTIFY), device, title, expected, options, rows=rows)
+
+
+def _ekg_rate(rate: int) -> Expected:
+    return Expected(kind=Kind.HEART_RATE, values={Name.HEART_RATE: Decimal(rate)})
+
+
+_BEATS = beats(72, 6)
+_RAILED = [Kept([-32768 if n % 3 else 32766 for n in range(PER_ANSWER)])] * 2
+_OFF = Kept([None] * PER_ANSWER, LEAD_OFF, 0)
+
 # --- Clips -------------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +392,11 @@ SIMULATOR = GattSimulator(
             "one finger, then another",
             [oximetry(97, 64, "8.1"), oximetry(94, 300, "0.5")],
         ),
+        "ekg": ekg([Kept(s) for s in _BEATS], "an EKG device on the chest", [_ekg_rate(72)]),
+        "ekg-off": ekg([Kept(_BEATS[0]), Kept(_BEATS[1]), _OFF, _OFF, Kept(_BEATS[2])], "electrodes off for a second"),
+        "ekg-lost": ekg([Kept(s, lost=n == 2) for n, s in enumerate(_BEATS[:4])], "an answer that does not arrive"),
+        "ekg-doubled": ekg([Kept(s, doubled=n == 1) for n, s in enumerate(_BEATS[:3])], "an answer that comes twice"),
+        "ekg-railed": ekg([Kept(_BEATS[0]), *_RAILED], "an input at its ends"),
         "clip-restless": clip([clip_second(90 + n % 2 * 6, 64) for n in range(12)], "never steady", []),
         "clip-spot-check": clip(
             [working(1, 2, 30), *[s + working(1, 2, 20) for s in FINGER], *[working(1, 3, 98, 88)] * 3, working(1, 5)],

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from devicebridge.sdk import Loss, Origin, Skipped
+from devicebridge.sdk import DeviceIdentity, Loss, Observation, Origin, Skipped
+from devicebridge.sdk.burst import Burst
+from devicebridge.sdk.clock_setting import ClockSetter
+from devicebridge.sdk.gatt_device import About, Arrivals
 from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import GattScenario
 from devicebridge_drivers.ble_blood_pressure import DRIVER
+from devicebridge_drivers.ble_blood_pressure.codec import MEASUREMENT, Codec
+from devicebridge_drivers.ble_blood_pressure.session import CuffOptions
 from devicebridge_simulators.ble_blood_pressure import CLOCK, EARLIER, MEMORY, NORMAL, SIMULATOR, Reading, cuff
 from support.radio import Remembering, meet, stamps
 
@@ -129,3 +136,81 @@ def test_what_is_measured_in_the_same_connection_is_published() -> None:
         (NORMAL.time, Origin.LIVE),
         (again.time, Origin.LIVE),
     ]
+
+
+def test_a_cuff_met_before_its_serial_number_could_be_read_is_no_stranger_when_it_can_be() -> None:
+    """As when it hung up at once, the first time: what it measured since must not be left out."""
+    outlet = Remembering()
+    scenario = sent(NORMAL, clock=late())
+    visit(outlet, replace(scenario, services=lambda: scenario.services()[:1]))
+    visit(outlet, sent(OLD, NORMAL, clock=late()))
+    assert stamps(outlet) == [NORMAL.time, OLD.time, NORMAL.time]
+
+
+def test_only_the_first_serial_number_is_taken_for_that_of_a_cuff_without_one() -> None:
+    outlet = Remembering()
+    outlet.memory |= {"met": "unnamed"}
+    visit(outlet, sent(OLD, NORMAL, clock=late()))
+    del outlet.memory["met SIM-BP-1"]  # as that of another
+    visit(outlet, sent(OLD, NORMAL, clock=late()))
+    assert stamps(outlet) == [OLD.time, NORMAL.time, NORMAL.time]
+
+
+class NoLink:
+    """Of a cuff whose clock is not set."""
+
+    name = ""
+
+    def has(self, _: str, /) -> bool:
+        return False
+
+    async def read(self, _: str, /) -> bytes:
+        raise AssertionError("nothing is read")
+
+    async def write(self, _: str, __: bytes, /) -> None:
+        raise AssertionError("nothing is written")
+
+    async def subscribe(self, *_: str) -> AsyncIterator[tuple[str, bytes]]:
+        raise AssertionError("nothing is subscribed to")
+
+
+class Slow(Remembering):
+    """Its disk has the first, and is still at it when the session is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_busy = asyncio.Event()
+
+    async def emit(self, *group: Observation) -> None:
+        self.groups.append(group)
+        if len(self.groups) == 1:
+            self.is_busy.set()
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("has_clock", [True, False])
+def test_what_has_come_is_published_when_the_session_is_stopped(has_clock: bool) -> None:
+    """The cuff has the confirmation of each, and will not send it again."""
+    readings = [MEMORY[2], EARLIER, NORMAL]
+
+    async def values() -> AsyncIterator[tuple[str, bytes]]:
+        for reading in readings:
+            yield MEASUREMENT, reading.encode()
+        await asyncio.Event().wait()
+
+    async def run() -> Slow:
+        outlet, options = Slow(), CuffOptions(first_download="all")
+        about = About(DeviceIdentity(serial="SIM-BP-1"), CLOCK if has_clock else None)
+        arrivals = Arrivals(values())
+        burst = Burst(outlet, about, options, ClockSetter(NoLink(), outlet, options))
+        session = asyncio.create_task(burst.run(arrivals, {MEASUREMENT: Codec(MEASUREMENT)}))
+        await asyncio.wait_for(outlet.is_busy.wait(), 5)
+        session.cancel()
+        await asyncio.wait((session,), timeout=5)
+        await arrivals.close()
+        assert session.cancelled()
+        return outlet
+
+    outlet = asyncio.run(run())
+    assert stamps(outlet) == [reading.time for reading in readings]
+    assert set(outlet.memory) == {"met", "met SIM-BP-1"}

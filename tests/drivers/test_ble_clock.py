@@ -5,12 +5,16 @@ In the room it is 10:32; the simulated devices say 10:20. Date Time and Current 
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from devicebridge.sdk import ClockOutcome, DeviceClock
+from devicebridge.sdk import ClockOutcome, DeviceClock, LinkLost, Loss
+from devicebridge.sdk.bluetooth import DATE_TIME
+from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter, Moment
 from devicebridge.sdk.settable_clock import IGNORED, SettableClock
 from devicebridge_drivers.ble_blood_pressure import DRIVER
 from devicebridge_simulators.ble_blood_pressure import (
@@ -152,3 +156,34 @@ def test_nothing_else_is_ever_written_to_an_omron(shows: datetime, options: dict
     meet(DRIVER, OMRON, omron("HEM-9200T", [NORMAL], clock), site, options)
     assert (clock.written, site.outcomes) == ([], [])
     assert len(site.messages) == 1
+
+
+class HangingUp:
+    """A cuff whose link ends while its clock is written."""
+
+    name = ""
+
+    def has(self, characteristic: str, /) -> bool:
+        return characteristic == DATE_TIME
+
+    async def read(self, _: str, /) -> bytes:
+        raise LinkLost(Loss.DISCONNECTED)
+
+    async def write(self, _: str, data: bytes, /) -> None:
+        assert data.hex() == AT_10_32
+        raise LinkLost(Loss.DISCONNECTED)
+
+    async def subscribe(self, *_: str) -> AsyncIterator[tuple[str, bytes]]:
+        raise AssertionError("nothing is subscribed to")
+
+
+def test_a_clock_that_was_written_as_the_link_ended_is_told_of_and_not_taken_for_set() -> None:
+    site = Site(DRIVER)
+
+    async def run() -> None:
+        setter = ClockSetter(HangingUp(), site, ClockOptions(set_clock=True))
+        await setter.set_at(Moment.QUIET, CLOCK)
+        assert setter.settle() is None
+
+    asyncio.run(run())
+    assert site.outcomes == [ClockOutcome.UNPROVEN]

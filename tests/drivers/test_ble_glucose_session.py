@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ from devicebridge.sdk import (
     Wave,
     Why,
 )
+from devicebridge.sdk.bluetooth import CURRENT_TIME, uuid16
 from devicebridge.sdk.gatt_device import Arrivals
 from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, State
 from devicebridge.sdk.settable_clock import SettableClock
@@ -50,6 +51,7 @@ from devicebridge_simulators.ble_glucose import (
 )
 from support.radio import meet
 from support.site import LOCAL_TIME, Site
+from support.waiting import until
 
 pytest.importorskip("bumble", reason="the simulated radio needs bumble")
 from devicebridge.testing.radio import Ether
@@ -282,6 +284,28 @@ def test_the_clock_is_set_after_the_memory_was_read_and_dated_by_the_clock_as_it
     assert (before, after.replace(second=0, microsecond=0)) == (CLOCK, LOCAL_TIME)
 
 
+def test_what_is_measured_after_the_clock_was_set_is_live_by_the_clock_as_it_is_now() -> None:
+    clock, shown = SettableClock(CLOCK), list[datetime | None]()
+    later = replace(FRESH, sequence=15, base_time=LOCAL_TIME + timedelta(seconds=1))
+
+    async def answer(port: GattPort, request: bytes) -> None:
+        await respond(port, request, records=0)
+        if request[0] == 1:
+            await until(lambda: len(shown) == 2)  # at the beginning, and read back
+            await port.notify(MEASUREMENT, later.encode())
+
+    def show() -> bytes:
+        shown.append(clock.shows)
+        return clock.encode()
+
+    time = Characteristic(uuid=CURRENT_TIME, access=Access.READ | Access.WRITE, value=show, written=clock.write)
+    scenario, site = scripted(answer), Site(DRIVER)
+    clocked = replace(scenario, services=lambda: (*scenario.services(), Service(uuid16(0x1805), (time,))))
+    assert meet(DRIVER, SIMULATOR, clocked, site, CLOCK_ON) is Loss.DISCONNECTED
+    assert site.measured == ["2026-11-21 10:32"]
+    assert [o.origin for o in site.observations] == [Origin.LIVE]
+
+
 def test_off_no_clock_is_written_to() -> None:
     clock = SettableClock(CLOCK)
     assert at_the_site(Meter(MEMORY, clock=clock), {}).outcomes == []
@@ -456,6 +480,38 @@ def test_f09_an_answer_to_something_else_is_not_taken_for_this_ones() -> None:
         await access.rest()
 
     assert asyncio.run(connected(scripted(answer), use)) is Loss.DISCONNECTED
+
+
+class Endless:
+    """A meter that sends one record after the other, and never says that these were all."""
+
+    name = "Simulated meter"
+
+    def has(self, _: str, /) -> bool:
+        return True
+
+    async def read(self, _: str, /) -> bytes:
+        raise LinkLost(Loss.FAILED)
+
+    async def write(self, _: str, data: bytes, /) -> None:
+        return
+
+    async def subscribe(self, *_: str) -> AsyncIterator[tuple[str, bytes]]:
+        async def values() -> AsyncIterator[tuple[str, bytes]]:
+            yield RACP, bytes([5, 0, 1, 0])
+            while True:
+                yield MEASUREMENT, FRESH.encode()
+
+        return values()
+
+
+@pytest.mark.parametrize("manufacturer", ["", "TaiDoc"])
+def test_f18_a_memory_without_an_end_is_given_up(manufacturer: str) -> None:
+    class Named(Endless):
+        name = manufacturer
+
+    with pytest.raises(LinkLost, match="flooded"):
+        asyncio.run(asyncio.wait_for(DRIVER.session(Named(), Kept(), FOR_ALL), 20))
 
 
 def test_abort_and_count() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,7 @@ from devicebridge.sdk import (
     DeviceClock,
     DeviceIdentity,
     InProgress,
+    LinkLost,
     Loss,
     Name,
     Noise,
@@ -31,6 +32,7 @@ from devicebridge.sdk import (
     Status,
     UnexpectedDevice,
     Unit,
+    racp,
 )
 from devicebridge.sdk.bluetooth import uuid16
 from devicebridge.sdk.settable_clock import SettableClock
@@ -388,3 +390,81 @@ def test_stored_values_without_times_are_told_apart_by_their_order() -> None:
     play(undated(96, 95), kept, first_download="all")
     play(undated(96, 95, 94), kept)
     assert kept.spo2 == [96, 95, 94]
+
+
+@pytest.mark.parametrize("reset", [datetime(2000, 1, 1, 0, 3), None], ids=["starts anew", "is none"])
+def test_a_clock_that_lost_its_time_hides_no_stored_value(reset: datetime | None) -> None:
+    """As after a change of batteries: what is new is told by its place, and not by its time."""
+
+    def dated(*shown: tuple[int, datetime | None]) -> GattScenario:
+        values = [(Shown(Decimal(n), Decimal(70), measurement=VALIDATED | STORED), time) for n, time in shown]
+        return memory("dated", [value.encode_spot_check(time) for value, time in values])
+
+    kept, before = Kept(), ((96, CLOCK - timedelta(days=2)), (95, CLOCK - timedelta(days=1)))
+    play(dated(*before), kept, first_download="all")
+    play(dated(*before, (94, reset)), kept)
+    assert kept.spo2 == [96, 95, 94]
+
+
+class Endless:
+    """An oximeter that sends one stored value after the other, and never says that these were all."""
+
+    name = ""
+
+    def has(self, characteristic: str, /) -> bool:
+        return characteristic in (SPOT_CHECK, racp.RACP)
+
+    async def read(self, _: str, /) -> bytes:
+        raise LinkLost(Loss.FAILED)
+
+    async def write(self, _: str, data: bytes, /) -> None:
+        return
+
+    async def subscribe(self, *_: str) -> AsyncIterator[tuple[str, bytes]]:
+        async def values() -> AsyncIterator[tuple[str, bytes]]:
+            while True:
+                yield SPOT_CHECK, Shown(Decimal(98), Decimal(64)).encode_spot_check(CLOCK)
+
+        return values()
+
+
+def test_f18_a_memory_without_an_end_is_given_up_and_none_of_it_is_live() -> None:
+    kept = Kept()
+    with pytest.raises(LinkLost, match="flooded"):
+        asyncio.run(asyncio.wait_for(DRIVER.session(Endless(), kept, PulseOximeterOptions()), 20))
+    assert kept.observations == []
+
+
+class Visited(Endless):
+    """An oximeter without a memory that has just sent its spot-checks, and is still there."""
+
+    def has(self, characteristic: str, /) -> bool:
+        return characteristic == SPOT_CHECK
+
+    async def subscribe(self, *_: str) -> AsyncIterator[tuple[str, bytes]]:
+        async def values() -> AsyncIterator[tuple[str, bytes]]:
+            for spo2 in (97, 98):
+                yield SPOT_CHECK, Shown(Decimal(spo2), Decimal(64)).encode_spot_check(CLOCK)
+            await asyncio.Event().wait()
+
+        return values()
+
+
+def test_what_has_come_is_published_when_the_session_is_stopped() -> None:
+    class Busy(Kept):
+        async def emit(self, *group: Observation) -> None:
+            await super().emit(*group)
+            if len(self.groups) == 1:
+                is_busy.set()
+                await asyncio.Event().wait()
+
+    async def run() -> None:
+        session = asyncio.ensure_future(DRIVER.session(Visited(), kept, PulseOximeterOptions()))
+        await asyncio.wait_for(is_busy.wait(), 5)
+        session.cancel()
+        await asyncio.wait((session,), timeout=5)
+        assert session.cancelled()
+
+    kept, is_busy = Busy(), asyncio.Event()
+    asyncio.run(run())
+    assert kept.spo2 == [97, 98]

@@ -248,6 +248,29 @@ class Unanswering:
         return values()
 
 
+class HangingUp(Unanswering):
+    """A scale that sends a weight and goes before it has the consent."""
+
+    async def write(self, _: str, data: bytes, /) -> None:
+        raise LinkLost(Loss.DISCONNECTED)
+
+
+def test_what_came_before_a_consent_that_could_not_be_given_is_kept() -> None:
+    async def run() -> tuple[tuple[str, bytes] | None, Loss]:
+        link = HangingUp()
+        arrivals = Arrivals(await link.subscribe())
+        try:
+            await give_consent(link, arrivals, bytes.fromhex("0201a80e"))
+            kept = await arrivals.next(None)
+            with pytest.raises(LinkLost) as lost:
+                await arrivals.next(None)
+        finally:
+            await arrivals.close()
+        return kept, lost.value.reason
+
+    assert asyncio.run(run()) == ((MEASUREMENT, bytes.fromhex(BF720)), Loss.DISCONNECTED)
+
+
 def test_a_consent_that_is_not_answered_times_out_and_what_came_is_kept() -> None:
     async def run() -> tuple[tuple[str, bytes] | None, Loss]:
         link = Unanswering()

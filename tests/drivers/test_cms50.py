@@ -20,6 +20,8 @@ from devicebridge.sdk import (
     Origin,
     Status,
 )
+from devicebridge.sdk.bluetooth import SERIAL_NUMBER, uuid16
+from devicebridge.sdk.simulation import Access, Characteristic, Service
 from devicebridge_drivers.cms50 import DRIVER
 from devicebridge_drivers.cms50.codec import codec
 from devicebridge_drivers.cms50.frames import Command, Live, Measurement, Recording, Stored
@@ -249,3 +251,14 @@ def test_over_radio_damaged_seconds_prove_nothing() -> None:
     kept, _ = play_over_radio(DRIVER, SIMULATOR.gatt, "ble-damaged")
     assert kept.observations == []
     assert len(kept.noted(Noise)) == 6
+
+
+def test_over_radio_the_name_that_is_advertised_replaces_nothing_that_was_said() -> None:
+    scenario = SIMULATOR.gatt.scenarios["ble-long"]
+    number = Characteristic(uuid=SERIAL_NUMBER, access=Access.READ, value=b"50D-0042")
+    numbered = replace(scenario, services=lambda: (*scenario.services(), Service(uuid16(0x180A), (number,))))
+    kept, _ = play_over_radio(DRIVER, SIMULATOR.gatt, numbered)
+    assert kept.noted(DeviceIdentity) == [
+        DeviceIdentity(serial="50D-0042"),
+        DeviceIdentity(manufacturer="Contec", model="CMS50D-BT", serial="50D-0042"),
+    ]

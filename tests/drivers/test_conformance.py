@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,3 +109,20 @@ SPOT, TWO = SIMULATOR.scenarios["spot"], SIMULATOR.scenarios["two-fingers"]
 def test_the_suite_finds_a_bad_driver(check: Callable[[], None], wrong: str) -> None:
     with pytest.raises(AssertionError, match=wrong):
         check()
+
+
+def test_the_suite_finds_a_vector_whose_id_another_one_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "twice"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    row = {"id": "line", "kind": "spec", "source": "a manual", "hex": "00", "expected": [{"noise": "unsynchronised"}]}
+    (package / "vectors.json").write_text(json.dumps({"vectors": [row, row]}))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Twice(conformance.Installed):
+        @property
+        def entry(self) -> EntryPoint:
+            return EntryPoint("nonin", "twice:DRIVER", "devicebridge.drivers")
+
+    with pytest.raises(AssertionError, match=r"more than once: \['line'\]"):
+        conformance.check_vectors(Twice("nonin"))

@@ -66,3 +66,32 @@ def test_the_scale_is_that_of_the_converter() -> None:
     """ADS1299 data sheet (SBAS499), 9.5.1: full scale is the reference, 4.5 V, divided by the gain."""
     format_ = OpenBciOptions(gain=24).format
     assert float(format_.scale * RAIL) == pytest.approx(187_500)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [frame(5, ROW)[:7], frame(5, ROW)[7:]],
+        [b"\x00", b"\x00", frame(5, ROW) + frame(6, ROW)],
+        [frame(0, ROW), frame(5, ROW)],
+    ],
+    ids=["half a frame first", "noise meanwhile", "the same number when it comes round"],
+)
+def test_a_silence_is_counted_from_sample_to_sample(after: list[bytes]) -> None:
+    """A serial port gives what has arrived: after a silence that is as likely as not half a frame."""
+
+    async def scene() -> list[Wave]:
+        board = Asked(lambda command: [BANNER] if b"v" in command else [])
+        kept = Traced()
+        session = asyncio.ensure_future(DRIVER.session(board, kept, OpenBciOptions()))
+        await asyncio.sleep(0.01)
+        board.send(frame(0, ROW))
+        for piece in after:
+            await asyncio.sleep(QUIET_S * 0.7 if len(after) == 3 else QUIET_S * 1.1 if piece is after[0] else 0.01)
+            board.send(piece)
+        await asyncio.sleep(0.01)
+        session.cancel()
+        await asyncio.gather(session, return_exceptions=True)
+        return kept.waves
+
+    assert [w.after_unknown_gap for w in run(scene())][:2] == [False, True]

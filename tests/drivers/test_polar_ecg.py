@@ -36,3 +36,10 @@ def test_a_frame_that_comes_twice_counts_once() -> None:
 def test_a_clock_that_was_set_back_leaves_a_gap_nobody_knows() -> None:
     first, second, *_ = CAPTURED_TIMES
     assert first_indices(second, first) == [(0, False), (73, True)]
+
+
+def test_a_clock_that_was_set_forward_leaves_a_gap_nobody_knows() -> None:
+    """Another app may set it, from 2019 to today; a real silence of that length would have ended the session."""
+    first, second, *_ = CAPTURED_TIMES
+    later = (int.from_bytes(bytes.fromhex(second), "little") + 7 * 365 * 86_400 * 10**9).to_bytes(8, "little").hex()
+    assert first_indices(first, later) == [(0, False), (73, True)]

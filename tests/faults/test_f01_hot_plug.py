@@ -12,23 +12,16 @@ import sys
 import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from devicebridge import registry
-from devicebridge.clock import SystemClock
-from devicebridge.config import LogConfig
-from devicebridge.health import DeviceHealth, DeviceState
-from devicebridge.intake import Intake, Source
-from devicebridge.links.serial import SerialOpener
-from devicebridge.logs import configure
-from devicebridge.outbox import Outbox
+from devicebridge.health import DeviceState
 from devicebridge.sdk import Loss
 from devicebridge.sdk.simulation import SerialScenario, SerialSimulator
-from devicebridge.supervise import Device, Supervisor
 from devicebridge.testing.serial_host import End, SerialHost, serve_pty, serve_tcp
 from support.clock import Longest, ManualClock
+from support.supervised import Supervised
 from support.waiting import until
 
 BACK_IN_USE_S = 2.0
@@ -78,49 +71,12 @@ CABLES = [
 ]
 
 
-class Rig:
-    """One configured device, supervised. The waits between its tries are the longest that chance may give."""
+class Rig(Supervised):
+    """The waits between its tries are the longest that chance may give."""
 
     def __init__(self, folder: Path, port: str) -> None:
         self.clock = ManualClock()
-        self.outbox = Outbox(
-            folder / "outbox.db", max_bytes=64 << 20, reserve_bytes=1 << 20, keep_s=60, clock=SystemClock()
-        )
-        self.health = DeviceHealth("oximeter", DRIVER, self.clock)
-        self.log_file = folder / "log"
-        driver = registry.driver(DRIVER)
-        assert driver.manifest.serial is not None
-        source = Source("s", "r", "oximeter", DRIVER, port, link_identity_is_device=False, simulated=True)
-        self.supervisor = Supervisor(
-            Device(
-                name="oximeter",
-                driver=driver,
-                options=driver.options(),
-                opener=SerialOpener(port, driver.manifest.serial, baud=None, clock=SystemClock()),
-                intake=lambda: Intake(source, ZoneInfo("UTC"), SystemClock()),
-                over_gatt=False,
-            ),
-            self.outbox,
-            self.health,
-            clock=self.clock,
-            rng=Longest(),
-            log=configure(LogConfig(file=self.log_file)),
-            changed=lambda: None,
-        )
-
-    async def __aenter__(self) -> Rig:
-        await self.outbox.open()
-        self.task = asyncio.create_task(self.supervisor.run())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.task.cancel()
-        await asyncio.wait({self.task})
-        await self.outbox.close()
-
-    @property
-    def readings(self) -> int:
-        return self.health.counts["readings"]
+        super().__init__(folder, DRIVER, port, self.clock, Longest())
 
     async def try_again(self) -> float:
         """Lets the pause go by in which the supervisor is; how long it was."""
@@ -129,9 +85,6 @@ class Rig:
         self.clock.advance(pause_s)
         await until(lambda: len(self.clock.slept) > tries)
         return pause_s
-
-    def log_lines(self) -> int:
-        return len(self.log_file.read_text().splitlines())
 
 
 @pytest.mark.parametrize("cable_type", CABLES)

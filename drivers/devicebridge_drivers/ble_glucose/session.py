@@ -28,8 +28,8 @@ from devicebridge.sdk import (
 )
 from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter, Moment, RunningClock
 from devicebridge.sdk.gatt_device import About, Arrivals, introduce
-from devicebridge.sdk.memory import RECENT, marker
-from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, from_sequence, memory_key, send_new
+from devicebridge.sdk.memory import RECENT, marker, send_whole
+from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, from_sequence, memory_key
 
 from .codec import CONTEXT, MEASUREMENT, Codec, Measurement
 from .context import Joiner, MealContext
@@ -60,12 +60,13 @@ async def session(link: GattLink, outlet: Outlet, options: MeterOptions) -> None
     try:
         about = await introduce(link, outlet)
         quirk = quirk_of(about.identity.manufacturer, about.identity.model, link.name)
-        clock, setter = RunningClock(about.now), ClockSetter(link, outlet, options, own=quirk.own_clock)
+        setter = ClockSetter(link, outlet, options, own=quirk.own_clock)
         meter = (_ShiftingMeter if quirk.numbers_shift else _Meter)(outlet, options, about, quirk, setter)
         access = RecordAccess(link, arrivals, outlet, meter.take)
         await meter.download(access)
-        await setter.set_at(Moment.QUIET, clock.now())
-        setter.settle()
+        await setter.set_at(Moment.QUIET, meter.clock.now())
+        if (now := setter.settle()) is not None:
+            meter.clock = RunningClock(now)
         await access.rest()
     finally:
         await arrivals.close()
@@ -77,7 +78,7 @@ class _Meter:
     def __init__(self, outlet: Outlet, options: MemoryOptions, about: About, quirk: Quirk, setter: ClockSetter) -> None:
         self._outlet = outlet
         self._options = options
-        self._about = about
+        self.clock = RunningClock(about.now)
         self._key = memory_key(about.identity)
         self._codecs = {uuid: Codec(uuid) for uuid in (MEASUREMENT, CONTEXT)}
         self._joiner = Joiner(quirk)
@@ -138,7 +139,7 @@ class _Meter:
             if self._newest == self._last:
                 self._is_last_there = True
             elif self._is_wanted(record):
-                await self._outlet.emit(self._setter.checked(_dated(record, self._about.now)))
+                await self._outlet.emit(self._setter.checked(_dated(record, self.clock.now())))
             elif self._newest not in self._skipped:
                 self._skipped.add(self._newest)
                 self._outlet.note(Skipped())
@@ -149,7 +150,7 @@ class _Meter:
         rule = self._options.first_download
         if self._last is not None or self._is_read or rule == "all":
             return True
-        return rule == "recent" and _age(record, self._about.now) <= RECENT
+        return rule == "recent" and _age(record, self.clock.now()) <= RECENT
 
     async def _remember(self) -> None:
         newest = self._newest or self._last or _EMPTY
@@ -161,19 +162,21 @@ class _ShiftingMeter(_Meter):
     """Of a meter whose numbers are no keys: the whole memory is read each time, and known by the records' times."""
 
     async def download(self, access: RecordAccess) -> None:
-        self._records: list[Observation] = []
+        self._records: dict[Observation, None] = {}
         if await self._read(access, ALL) not in _DONE:
             raise LinkLost(Loss.FAILED)
         self._is_read = True
-        await send_new(self._records, self._about, self._outlet, self._options)
+        now = self.clock.now()
+        records = [_dated(record, now) for record in self._records]
+        await send_whole(self._outlet, self._key, records, now, self._options)
 
     async def _send(self, *records: Observation) -> None:
         for numbered in records:
-            record = _dated(replace(numbered, record=None), self._about.now)
+            record = replace(numbered, record=None)
             if self._is_read:
-                await self._outlet.emit(self._setter.checked(record))
-            elif record not in self._records:  # the memory may have to be read twice
-                self._records.append(record)
+                await self._outlet.emit(self._setter.checked(_dated(record, self.clock.now())))
+            else:  # the memory may have to be read twice
+                self._records[record] = None
 
 
 def _sequence(remembered: str | None) -> int | None:

@@ -73,7 +73,8 @@ _NO_VALUE = {  # a number beside one of these is left over
 }
 KEPT_VALUES = 1024
 """A stream sends a few hundred different numbers, again and again; each is made up once."""
-_POSSIBLE = {  # in the order of the fields: the fences of the readings, so that what is not a value ends a stream's act as well
+# In the order of the fields; the fences of the readings, so that what is no value ends a stream's act as well.
+_POSSIBLE = {
     Name.SPO2: (Unit.PERCENT, Decimal(1), Decimal(100)),
     Name.PULSE_RATE: (Unit.PER_MINUTE, Decimal(1), Decimal(350)),
     Name.PERFUSION_INDEX: (Unit.PERCENT, Decimal(0), Decimal(100)),

@@ -21,6 +21,7 @@ from devicebridge.sdk import (
     GattLink,
     InProgress,
     LinkLost,
+    Loss,
     MemoryOptions,
     Noise,
     Observation,
@@ -32,7 +33,8 @@ from devicebridge.sdk import (
 from devicebridge.sdk.burst import QUIET_S
 from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter, Moment, RunningClock
 from devicebridge.sdk.gatt_device import About, Arrivals, introduce, read_optional
-from devicebridge.sdk.racp import RACP, RecordAccess, Result, send_new
+from devicebridge.sdk.memory import send_whole
+from devicebridge.sdk.racp import RACP, RecordAccess, Result, memory_key
 from devicebridge.sdk.steady import Act, SteadyOptions
 
 from .codec import CONTINUOUS, FEATURES, SPOT_CHECK, Codec, Features, SpotCheck
@@ -91,7 +93,13 @@ async def session(link: GattLink, outlet: Outlet, options: PulseOximeterOptions)
                     setter.settle()
             elif arrived[0] != RACP:
                 await oximeter.take(*arrived)
-    except (LinkLost, asyncio.CancelledError):
+    except LinkLost:
+        await oximeter.silence()
+        raise
+    except asyncio.CancelledError:
+        async for characteristic, value in arrivals.rest():
+            if characteristic != RACP:
+                await oximeter.take(characteristic, value)
         await oximeter.silence()
         raise
     finally:
@@ -129,17 +137,20 @@ class Oximeter:
         self._has_spot_check = False  # of the finger that is in, or was last
 
     async def download(self, access: RecordAccess, about: About, marks_storage: bool) -> None:
-        """An oximeter whose memory cannot be read still measures."""
+        """An oximeter whose memory cannot be read still measures. Raises LinkLost where that never ends."""
         self._marks_storage = marks_storage
         self._stored = stored = list[Observation]()
         try:
             result = await access.report()
-        except LinkLost:  # the end of the link itself is heard again with the next value
+        except LinkLost as lost:  # the end of the link itself is heard again with the next value
+            if lost.reason is Loss.FLOODED:
+                raise
             return
         finally:
             self._stored = None
         if result in (Result.SUCCESS, Result.NO_RECORDS):
-            await send_new(reversed(stored), about, self._outlet, self._options)
+            key = memory_key(about.identity)
+            await send_whole(self._outlet, key, stored[::-1], about.now, self._options)
 
     async def take(self, characteristic: str, data: bytes) -> None:
         for item in self._codecs[characteristic].feed(data):

@@ -11,7 +11,7 @@ Its recordings are not asked for (see `frames`): they are no spot checks. Nothin
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devicebridge.sdk import ByteLink, DeviceIdentity, Frame, GattLink, InProgress, Noise, Outlet
 from devicebridge.sdk.gatt_line import line
@@ -67,7 +67,7 @@ async def session(link: ByteLink | GattLink, outlet: Outlet, options: Cms50Optio
     async with line(link, outlet, NOTIFY, WRITE) as (short_frames, about):
         model = next((model for name, model in _MODELS.items() if link.name.startswith(name)), None)
         if model is not None and about.identity.model is None:
-            outlet.note(DeviceIdentity(manufacturer="Contec", model=model))
+            outlet.note(replace(about.identity, manufacturer="Contec", model=model))
         await _Oximeter(short_frames, outlet, options, _RADIO).read()
 
 

@@ -23,9 +23,8 @@ from devicebridge.sdk import Lead
 
 Board = Literal["healthypi5", "healthypi4", "ads1292r", "ads1293"]
 
-_DIGITS = Context(prec=12)
+_DIGITS = Context(prec=10)
 _MAX30001_UV = Decimal(1_000_000) / (2**17 * 80)
-_ADS1292R_UV = _DIGITS.divide(Decimal(2_420_000), Decimal(12 * (2**23 - 1)))
 _FILTERED = "DC removed, low pass 40 Hz"
 _ONE, _THREE = (Lead.ECG,), (Lead.CH1, Lead.CH2, Lead.CH3)
 
@@ -34,8 +33,8 @@ _ONE, _THREE = (Lead.ECG,), (Lead.CH1, Lead.CH2, Lead.CH3)
 class Layout:
     """What lies where in the payload of a packet; None for what is not there or not to be believed.
 
-    periods: how many samples of the EKG or the pulse wave it spans; sample_bytes: 0 where it has no EKG. zero_is_off: in
-    place of samples without electrodes zeros are sent. electrodes_at: the converter's lead-off bits.
+    periods: how many samples of the EKG or the pulse wave it spans. sample_bytes: 0 where it has no EKG.
+    zero_is_off: without electrodes zeros are sent for samples. electrodes_at: the converter's lead-off bits.
     """
 
     periods: int = 1
@@ -45,6 +44,7 @@ class Layout:
     zero_is_off: bool = False
     electrodes_at: int | None = None
     heart_rate_at: int | None = None
+    respiration_at: int | None = None
     spo2_at: int | None = None
     temperature_at: int | None = None
 
@@ -60,12 +60,17 @@ class BoardSpec:
     filters: str | None = None
 
 
+def _ads1292r_uv(shift: int) -> Decimal:
+    return _DIGITS.divide(Decimal(2_420_000 << shift), Decimal(12 * (2**23 - 1)))
+
+
 _HEALTHYPI4 = Layout(  # bytes 17 and 18 are 80 and 120 for ever, and no blood pressure
     sample_bytes=2,
-    microvolts=_ADS1292R_UV * 2**10,
+    microvolts=_ads1292r_uv(10),
     zero_is_off=True,
     electrodes_at=19,
     heart_rate_at=16,
+    respiration_at=14,
     spo2_at=15,
     temperature_at=12,
 )
@@ -89,9 +94,9 @@ BOARDS: Mapping[Board, BoardSpec] = {
         rate_hz=Decimal(125),
         filters=_FILTERED,
         layouts={
-            (2, 8): Layout(sample_bytes=2, microvolts=_ADS1292R_UV * 2**4, zero_is_off=True, heart_rate_at=4),
-            (2, 9): Layout(sample_bytes=2, microvolts=_ADS1292R_UV * 2**6, zero_is_off=True),
-            (2, 20): Layout(sample_bytes=2, microvolts=_ADS1292R_UV * 2**10, zero_is_off=True, heart_rate_at=16),
+            (2, 8): Layout(sample_bytes=2, microvolts=_ads1292r_uv(4), zero_is_off=True, heart_rate_at=4),
+            (2, 9): Layout(sample_bytes=2, microvolts=_ads1292r_uv(6), zero_is_off=True),
+            (2, 20): Layout(sample_bytes=2, microvolts=_ads1292r_uv(10), zero_is_off=True, heart_rate_at=16),
         },
     ),
     "ads1293": BoardSpec(

@@ -8,7 +8,7 @@ no trace but noise: the samples after it follow a gap of unknown length.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from devicebridge.sdk import Frame, Noise, Wave, WaveFormat, Why
@@ -32,14 +32,14 @@ Layouts = Mapping[tuple[int, int], tuple[Layout, WaveFormat | None]]
 class Packet(Frame):
     """The vital signs in it are what the board says at this moment, and no readings; None: it says none.
 
-    periods: how many samples of time it spans. electrodes_off: None for a packet that does not tell.
+    electrodes_off: as far as the board tells.
     """
 
-    type: int
-    periods: int
-    electrodes_off: bool | None
+    layout: Layout
+    electrodes_off: bool
     spo2_percent: int | None
     heart_rate_per_min: int | None
+    respiration_per_min: int | None
     temperature_cel: Decimal | None
 
 
@@ -88,13 +88,13 @@ class OpenViewCodec:
         return _read(raw, layout)
 
     def _placed(self, packet: Packet) -> Packet:
-        layout, format_ = self._layouts[packet.type, len(packet.raw) - HEAD_BYTES - len(END)]
+        layout = packet.layout
+        _, format_ = self._layouts[packet.raw[4], len(packet.raw) - HEAD_BYTES - len(END)]
         if format_ is None:
             return packet
         rows = _rows(packet.raw[HEAD_BYTES:], layout, len(format_.leads))
-        self._zeros = self._zeros + len(rows) if not any(map(any, rows)) else 0
-        is_off = bool(packet.electrodes_off) or (layout.zero_is_off and self._zeros >= ZEROS_OFF)
-        is_known = layout.zero_is_off or packet.electrodes_off is not None
+        self._zeros = 0 if any(map(any, rows)) else self._zeros + len(rows)
+        is_off = packet.electrodes_off or (layout.zero_is_off and self._zeros >= ZEROS_OFF)
         wave = Wave(
             format=format_,
             first_index=self._next_index,
@@ -104,29 +104,23 @@ class OpenViewCodec:
         )
         self._next_index += len(rows)
         self._has_lost = False
-        return Packet(
-            raw=packet.raw,
-            wave=wave,
-            type=packet.type,
-            periods=packet.periods,
-            electrodes_off=is_off if is_known else None,
-            spo2_percent=packet.spo2_percent,
-            heart_rate_per_min=None if is_off else packet.heart_rate_per_min,
-            temperature_cel=packet.temperature_cel,
-        )
+        if is_off:
+            packet = replace(packet, heart_rate_per_min=None, respiration_per_min=None)
+        return replace(packet, wave=wave, electrodes_off=is_off)
 
 
 def _read(raw: bytes, layout: Layout) -> Packet:
     payload = raw[HEAD_BYTES:]
     off, rate, spo2, cel = layout.electrodes_at, layout.heart_rate_at, layout.spo2_at, layout.temperature_at
+    breaths = layout.respiration_at
     hundredths = 0 if cel is None else int.from_bytes(payload[cel : cel + 2], "little", signed=True)
     return Packet(
         raw=raw,
-        type=raw[4],
-        periods=layout.periods,
-        electrodes_off=None if off is None else payload[off] != 0,
+        layout=layout,
+        electrodes_off=off is not None and payload[off] != 0,
         spo2_percent=None if spo2 is None or payload[spo2] in _SPO2_NONE or payload[spo2] > 100 else payload[spo2],
         heart_rate_per_min=payload[rate] if rate is not None and 0 < payload[rate] <= _HEART_RATE_MAX else None,
+        respiration_per_min=payload[breaths] or None if breaths is not None else None,
         temperature_cel=Decimal(hundredths).scaleb(-2) if hundredths else None,
     )
 

@@ -9,7 +9,7 @@ _MAKER = "github.com/Protocentral/"
 MANIFEST = Manifest(
     id="healthypi",
     title="ProtoCentral HealthyPi 4 and 5, ADS1292R and ADS1293 boards (OpenView packets)",
-    kinds=frozenset({Kind.ECG, Kind.HEART_RATE, Kind.PULSE_OXIMETRY, Kind.TEMPERATURE}),
+    kinds=frozenset({Kind.ECG, Kind.HEART_RATE, Kind.PULSE_OXIMETRY, Kind.RESPIRATION_RATE, Kind.TEMPERATURE}),
     models=(
         Model(
             name="HealthyPi 5 (EKG, SpO2, temperature)",
@@ -18,7 +18,7 @@ MANIFEST = Manifest(
             "protocentral_healthypi5_zephyr, app/src/data_module.c",
         ),
         Model(
-            name="HealthyPi 4 (EKG, heart rate, SpO2, temperature)",
+            name="HealthyPi 4 (EKG, heart and respiration rate, SpO2, temperature)",
             evidence=Evidence.VENDOR_DOCUMENT,
             source=f"{_MAKER}protocentral_healthypi_v4, firmware/Healthypiv4_Arduino/Healthypiv4_Arduino.ino",
         ),
@@ -33,7 +33,7 @@ MANIFEST = Manifest(
             source=f"{_MAKER}protocentral-ads1293-arduino, examples/03-5-lead-ECG-openview",
         ),
     ),
-    links=(SerialSpec(baud=115_200, usb_ids=((0x2E8A, 0x000A), (0x10C4, 0xEA60))),),
+    links=(SerialSpec(baud=115_200),),
     clock=DeviceClockKind.NONE,
     rhythm=Rhythm(idle_timeout_s=10),
 )

@@ -106,13 +106,12 @@ async def _stream(link: ByteLink, outlet: Outlet, codec: CytonCodec) -> None:
     while True:
         data = await link.read()
         now_s = asyncio.get_running_loop().time()
-        was_quiet, heard_s = now_s - heard_s > QUIET_S, now_s
         for item in codec.feed(data):
             if isinstance(item, Noise):
                 outlet.note(item)
             elif item.wave is not None:
-                outlet.wave(replace(item.wave, after_unknown_gap=was_quiet))
-                was_quiet = False
+                outlet.wave(replace(item.wave, after_unknown_gap=now_s - heard_s > QUIET_S))
+                heard_s = now_s
 
 
 def _identity(text: str) -> DeviceIdentity:

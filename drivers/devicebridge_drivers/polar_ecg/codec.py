@@ -32,6 +32,7 @@ FORMAT = WaveFormat(
 )
 _ANSWER, _FEATURES = 0xF0, 0x0F
 _NS_PER_S = 1_000_000_000
+_GAP_MAX_S = 10  # no session lasts through a longer silence: see the manifest's rhythm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,8 @@ class DataCodec:
         if time_ns < self._last_ns:
             return None  # the strap's clock was set
         lost = round((time_ns - self._last_ns) * RATE_HZ / _NS_PER_S) - count
+        if lost > _GAP_MAX_S * RATE_HZ:
+            return None  # it was set forward
         return lost if lost > count / 4 else 0
 
 

@@ -1,4 +1,4 @@
-"""Viatom, Wellue and Lepu: rings and finger clips that measure SpO2, and the BP2 cuffs."""
+"""Viatom, Wellue and Lepu: rings and finger clips that measure SpO2, the BP2 cuffs, and one-lead EKG devices."""
 
 from __future__ import annotations
 

@@ -97,6 +97,20 @@ class CuffResult(Frame):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trace(Frame):
+    """What an EKG device has kept since it was asked before. Its wave counts from 0: the device does not count.
+
+    is_on: it measures, with electrodes on. The heart rate is the device's own, 0 for none.
+    """
+
+    seq: int | None = None
+    is_on: bool
+    state: int
+    heart_rate_per_min: int
+    battery: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Files(Frame):
     seq: int | None = None
     names: tuple[str, ...]

@@ -1,9 +1,9 @@
 """Finds the frames of Viatom's devices in the values of their characteristics; all kinds on each, both directions.
 
 The kinds cannot be taken for one another (see frames.py). What the frames hold: of rings github.com/MackeyStingray/o2r,
-o2state.py, and home-health-hub/viatom-o2ring-ble, protocol.py and oxyii_protocol.py; of cuffs see pressure.py; of clips
-viatom-develop/LepuDemo, README.md and PC60FwBleResponse.kt. A ring's answer does not say what was asked: it is known by
-its length, and where two answers could have the same, by the reading that gives no number.
+o2state.py, and home-health-hub/viatom-o2ring-ble, protocol.py and oxyii_protocol.py; of cuffs see pressure.py, of EKG
+devices trace.py; of clips viatom-develop/LepuDemo, README.md and PC60FwBleResponse.kt. A ring's answer does not say
+what was asked: it is known by its length, and where two answers could have the same, by the reading without a number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from devicebridge.sdk.bluetooth import date_time
 from devicebridge.sdk.framer import Framer
 from devicebridge.sdk.lone import Lone
 
-from . import oximetry, pressure
+from . import oximetry, pressure, trace
 from .answers import (
     Answer,
     Asked,
@@ -317,6 +317,7 @@ def _ascii(data: bytes) -> str | None:
 
 _LEPU: Mapping[int, Callable[[bytes, bytes, int | None], Frame | None]] = {
     0x00: _lepu_state,
+    0x03: trace.read,
     0x04: _ring_s_live,
     0x06: _lepu_config,
     0x08: _cuff_now,

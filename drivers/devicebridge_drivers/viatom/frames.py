@@ -51,11 +51,17 @@ class RingSAsk(IntEnum):
     LIVE = 0x04
 
 
+class EcgAsk(IntEnum):
+    """What an EKG device is asked besides its INFO (LepuBle, UniversalBleCmd.java). 04 sets it, E2 and E3 erase."""
+
+    LIVE = 0x03
+
+
 def ask_ring(ask: RingAsk) -> bytes:
     return _sealed(bytes((RING_HOST, ask, ask ^ 0xFF, 0, 0, 0, 0)))
 
 
-def ask_lepu(ask: CuffAsk | RingSAsk, number: int, data: bytes = b"") -> bytes:
+def ask_lepu(ask: CuffAsk | RingSAsk | EcgAsk, number: int, data: bytes = b"") -> bytes:
     """number: comes back with the answer."""
     return _sealed(bytes((LEPU, ask, ask ^ 0xFF, 0, number)) + len(data).to_bytes(2, "little") + data)
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 from devicebridge.sdk import DeviceClockKind, Evidence, GattSpec, Kind, Manifest, Model, Rhythm
 
 from .codec import CUFF_OR_RING_SERVICE, RING_S_SERVICE, UART_SERVICE
+from .ecg import NAMES as ECG_NAMES
 
 _LEPU = "github.com/viatom-develop/LepuBle (the maker's Android SDK)"
 
 MANIFEST = Manifest(
     id="viatom",
-    title="Viatom, Wellue and Lepu oximeters and blood pressure monitors (Bluetooth)",
-    kinds=frozenset({Kind.PULSE_OXIMETRY, Kind.BLOOD_PRESSURE}),
+    title="Viatom, Wellue and Lepu oximeters, blood pressure monitors and one-lead EKG (Bluetooth)",
+    kinds=frozenset({Kind.PULSE_OXIMETRY, Kind.BLOOD_PRESSURE, Kind.ECG, Kind.HEART_RATE}),
     models=(
         Model(
             name="Viatom O2Ring, SleepO2, KidsO2, BabyO2, Checkme O2",
@@ -31,6 +32,11 @@ MANIFEST = Manifest(
             evidence=Evidence.CAPTURE,
             source="github.com/sza2/viatom_pc60fw; viatom-develop/LepuDemo, README.md",
         ),
+        Model(
+            name="Viatom ER1, ER2, DuoEK, VisualBeat (EKG as it is measured)",
+            evidence=Evidence.VENDOR_DOCUMENT,
+            source=f"{_LEPU}, Er1BleResponse.kt; viatom-develop/LepuDemo, README.md, ER1 and ER2",
+        ),
     ),
     links=(
         GattSpec(
@@ -46,6 +52,7 @@ MANIFEST = Manifest(
                 "LP-BP2",
                 "S8-AW",
                 "PC-60",
+                *ECG_NAMES,
             ),
         ),
     ),

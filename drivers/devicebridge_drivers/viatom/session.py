@@ -3,7 +3,7 @@
 - A clip (Nordic's UART) sends its values every second; nothing is written to it. Its result of a spot check is a
   reading; while it makes one its values are not.
 - A ring is asked for its values every second. An O2Ring-S only where the option `o2ring_s_live` allows it.
-- A cuff: see cuff.py.
+- A cuff: see cuff.py. An EKG device: see ecg.py.
 
 Values become one reading for each finger by the rule of `devicebridge.sdk.steady`. A device that falls silent has lost
 its finger. Nothing is started, set or erased.
@@ -34,7 +34,7 @@ from devicebridge.sdk.gatt_line import line
 from devicebridge.sdk.interview import STRANGER_BYTES, Interview
 from devicebridge.sdk.steady import Act, SteadyOptions, read_while_on
 
-from . import cuff
+from . import cuff, ecg
 from .answers import BatteryLevel, ClipValues, ClipWorking, Info, Sensors
 from .codec import NOTIFY, RING_S_NOTIFY, RING_S_WRITE, UART_NOTIFY, UART_WRITE, WRITE, codec
 from .frames import RingAsk, RingSAsk, ask_lepu, ask_ring
@@ -52,20 +52,22 @@ _CUFF_NAME = "BP2"
 
 
 class ViatomOptions(SteadyOptions, MemoryOptions):
-    """When a stream of values becomes a reading, what is read of a cuff's memory, what an O2Ring-S may be asked."""
+    """When values become a reading, what is read of a cuff's memory, what an O2Ring-S may be asked, what is an EKG."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     o2ring_s_live: bool = False
     """Asks an O2Ring-S for its values. The command's number, 04, erases a BP2: it is only ever sent over the service
     that no BP2 has, and not at all unless this allows it."""
+    ekg: bool = False
+    """An EKG device (ER1, ER2, DuoEK, VisualBeat) that is advertised by another name."""
 
 
 async def session(link: GattLink, outlet: Outlet, options: ViatomOptions) -> None:
     """Ends with LinkLost when the device hangs up."""
     if link.has(NOTIFY) and link.has(WRITE):
         async with line(link, outlet, NOTIFY, WRITE) as (uart, _):
-            await _ring_or_cuff(Interview(uart, codec(), outlet), link.name, outlet, options)
+            await _by_its_answer(Interview(uart, codec(), outlet), link.name, outlet, options)
     elif link.has(RING_S_NOTIFY) and link.has(RING_S_WRITE):
         async with line(link, outlet, RING_S_NOTIFY, RING_S_WRITE) as (uart, _):
             await _ring_s(Interview(uart, codec(), outlet), outlet, options)
@@ -104,15 +106,25 @@ class _Finger:
             self._outlet.note(Battery(percent=percent))
 
 
-async def _ring_or_cuff(interview: Interview, name: str, outlet: Outlet, options: ViatomOptions) -> None:
-    """The name only says which of the two is asked first: neither understands the other's questions."""
-    cuff_first = _CUFF_NAME in name.upper()
-    for is_cuff in (cuff_first, not cuff_first) * TRIES:
-        question = ask_lepu(cuff.INFO, cuff.FIRST) if is_cuff else ask_ring(RingAsk.INFO)
+async def _by_its_answer(interview: Interview, name: str, outlet: Outlet, options: ViatomOptions) -> None:
+    """Rings and Lepu's devices do not understand each other's questions; the name says which of them are asked first.
+
+    An EKG device is known by its name, or because the site says so: what it is asked is asked of no cuff.
+    """
+    is_ecg = options.ekg or name.startswith(ecg.NAMES)
+    lepu_first = is_ecg or _CUFF_NAME in name.upper()
+    for is_lepu in (lepu_first, not lepu_first) * TRIES:
+        question = ask_lepu(cuff.INFO, cuff.FIRST) if is_lepu else ask_ring(RingAsk.INFO)
         info = await interview.ask(question, _frame_of(Info), ANSWER_S)
-        if info is not None:
-            _introduce(info, outlet)
-            await (cuff.run(interview, outlet, options, info) if is_cuff else _ring(interview, outlet, options))
+        if info is None:
+            continue
+        _introduce(info, outlet)
+        if not is_lepu:
+            await _ring(interview, outlet, options)
+        elif is_ecg:
+            await ecg.run(interview, outlet, options)
+        else:
+            await cuff.run(interview, outlet, options, info)
     raise UnexpectedDevice
 
 

@@ -26,7 +26,7 @@ _SEGMENT = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = rf"^({_LABEL}\.)*{_LABEL}\.?(:\d{{1,5}})?$|^\[[0-9a-fA-F:.]+\](:\d{{1,5}})?$"
 _BLUETOOTH = r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$|^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-_REMEDIES = {
+REMEDIES = {
     _SEGMENT: "use lower-case letters, digits and dashes, at most 40",
     _ADDRESS: 'write "host" or "host:port"',
     _BLUETOOTH: "write it as C0:26:DA:01:02:03; on macOS the UUID that the system gave the device",
@@ -193,7 +193,8 @@ class EkgConfig(_Table):
     """"asked": only on `devicebridge ekg record`. "leads-on": one strip each time that the leads are put on and the
     signal is whole. "continuous": strip after strip."""
     seconds: float = Field(default=10, ge=1, le=300)
-    """Length of a strip that is begun by itself."""
+    """Length of a strip that is begun by itself; a shorter one where so many leads would make it too large a message: a
+    minute of twelve leads at 500 Hz."""
 
 
 class DeviceConfig(_Table):
@@ -276,7 +277,7 @@ def parse(text: str, path: Path) -> Config:
     try:
         return Config.model_validate(tree, context={"base": path.absolute().parent})
     except ValidationError as error:
-        raise ConfigError(problems(error, Config, source, remedies=_REMEDIES)) from None
+        raise ConfigError(problems(error, Config, source, remedies=REMEDIES)) from None
 
 
 def exposed_secrets(config: Config, source: ConfigText) -> list[Problem]:

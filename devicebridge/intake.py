@@ -39,6 +39,9 @@ SYNC_TOLERANCE = timedelta(seconds=5)
 AHEAD_TOLERANCE = timedelta(minutes=2)
 """A stamp further ahead of the device's own present is from a broken timeline."""
 
+CLOCK_SET_MIN_S = 15.0
+"""This PC's wall clock and its monotonic one part by so much only where one was set, or stood still in a sleep."""
+
 RAW_LIMIT_BYTES = 4096
 """Device bytes kept beside a reading on this PC's disk; a long EKG recording carries its samples itself."""
 
@@ -73,6 +76,8 @@ class Settled:
     origin: Origin
     offset_s: int | None
     clock_unset: bool
+    repeated: bool = False
+    """The local time came twice, and nothing tells which it was."""
 
 
 class Intake:
@@ -85,6 +90,9 @@ class Intake:
         self._topics = Topics(source.site, source.room)
         self.identity = DeviceIdentity()
         self.device_clock: ClockReading | None = None
+        self.without_number = 0
+        """Values so far that were no number, or none that can be."""
+        self._wall_ahead_s = self._wall_ahead_now_s()
 
     @property
     def is_stranger(self) -> bool:
@@ -110,6 +118,8 @@ class Intake:
     def entries(self, group: tuple[Observation, ...]) -> list[Entry]:
         """The outbox rows of one clinical act. Raises KeyError for a value that no code table knows."""
         received_at = self._clock.now()
+        if self._was_clock_set():
+            group = tuple(replace(o, status=o.status | {Status.GATEWAY_CLOCK_SET}) for o in group)
         return [self._entry(observation, received_at) for observation in group]
 
     def recording(self, strip: Strip, recorded: Recorded) -> Entry:
@@ -142,7 +152,9 @@ class Intake:
     def _message(self, observation: Observation, received_at: datetime) -> ReadingMessage:
         settled = self._settle_time(observation, received_at)
         values = [readings.normalize(value) for value in observation.values]
-        status = observation.status | ({Status.CLOCK_UNSET} if settled.clock_unset else frozenset())
+        self.without_number += sum(value.absent is not None for value in values)
+        marks = ((Status.CLOCK_UNSET, settled.clock_unset), (Status.TIME_REPEATED, settled.repeated))
+        status = observation.status | {mark for mark, is_so in marks if is_so}
         return ReadingMessage(
             id=self._id(observation),
             kind=observation.kind,
@@ -239,7 +251,16 @@ class Intake:
         if abs(dated.offset_s) > SYNC_TOLERANCE.total_seconds():
             return replace(dated, measured_at=by_age, clock=ClockWord.CORRECTED)
         measured = min(self._nearest(stamp, by_age), received_at)
-        return replace(dated, measured_at=measured, clock=ClockWord.DEVICE_SYNCED)
+        repeated = dated.origin is Origin.STORED and len(set(self._candidates(stamp))) > 1
+        return replace(dated, measured_at=measured, clock=ClockWord.DEVICE_SYNCED, repeated=repeated)
+
+    def _was_clock_set(self) -> bool:
+        """Since the last time this was asked."""
+        before_s, self._wall_ahead_s = self._wall_ahead_s, self._wall_ahead_now_s()
+        return abs(self._wall_ahead_s - before_s) > CLOCK_SET_MIN_S
+
+    def _wall_ahead_now_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic_s()
 
     def _device_now(self) -> datetime | None:
         """What the device's clock shows at this moment, from when it was read; None where it was not."""
@@ -253,8 +274,10 @@ class Intake:
 
     def _nearest(self, stamp: datetime, other: datetime) -> datetime:
         """The instant nearest to another that this local time can mean: a repeated hour means two."""
-        candidates = (stamp.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        return min(candidates, key=lambda instant: abs(other - instant))
+        return min(self._candidates(stamp), key=lambda instant: abs(other - instant))
+
+    def _candidates(self, stamp: datetime) -> list[datetime]:
+        return [stamp.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
 
     def _local(self, instant: datetime) -> datetime:
         return instant.astimezone(self._zone).replace(tzinfo=None)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from .clock import Clock
 from .ekg.channel import Channel, Recorded
+from .ekg.recording import Recording
 from .health import DeviceHealth, DeviceState
 from .intake import Intake
 from .outbox import Entry, Fault, Outbox, OutboxFailed
@@ -17,7 +18,7 @@ from .sdk.codec import Noise
 from .sdk.links import Loss, UnexpectedDevice
 from .sdk.outlet import Battery, ClockSetting, DeviceClock, DeviceIdentity, Event, InProgress, Scan, Skipped
 from .sdk.values import Observation
-from .sdk.wave import Strip, Wave
+from .sdk.wave import Wave
 
 T = TypeVar("T")
 Enter = Callable[[DeviceState, Loss | None], None]
@@ -29,7 +30,7 @@ DEVICE_TEXT_LIMIT = 64
 """Device Information strings are short; a longer one is hostile or broken."""
 
 RECORDING_MARK, NO_RECORDING = "ekg-recording", "-"
-"""What is remembered of a device: the id of a recording under way, so that one that a crash ended is missed."""
+"""What is remembered of a device: the ids of recordings under way, so that one that a crash ended is missed."""
 
 
 class DeviceOutlet:
@@ -53,11 +54,17 @@ class DeviceOutlet:
         self._clock = clock
         self._enter = enter
         self._changed = changed
-        self.is_saving = False
+        self._savers = 0
+
+    @property
+    def is_saving(self) -> bool:
         """Something waits to be stored: the session must not be ended for taking long."""
+        return self._savers > 0
 
     async def emit(self, *group: Observation) -> None:
+        before = self._intake.without_number
         await self._store(self._intake.entries(group))
+        self._health.counts["without_number"] += self._intake.without_number - before
 
     async def _store(self, entries: list[Entry]) -> None:
         stored = await self._until_saved(lambda: self._outbox.put(entries))
@@ -75,7 +82,7 @@ class DeviceOutlet:
         await self._until_saved(lambda: self._outbox.remember(self._health.name, *words))
 
     async def _until_saved(self, save: Callable[[], Awaitable[T]]) -> T:
-        self.is_saving = True
+        self._savers += 1
         try:
             while True:
                 try:
@@ -90,27 +97,32 @@ class DeviceOutlet:
             self._health.counts["unsaved"] += self._health.state is DeviceState.CANNOT_SAVE
             raise
         finally:
-            self.is_saving = False
-        self._enter(DeviceState.OK, None)
+            self._savers -= 1
+        if not self.is_saving:
+            self._enter(DeviceState.OK, None)
         return saved
 
     def wave(self, wave: Wave, /) -> None:
         if self._ekg is not None:
             self._ekg.take(wave, self)
 
-    async def record(self, strip: Strip, recorded: Recorded, /) -> None:
-        """A finished recording of what `wave` was given. Returns when it is on disk."""
-        entry = self._intake.recording(strip, recorded)
-        await self._store([entry])
+    async def record(self, recording: Recording, recorded: Recorded, /) -> None:
+        """A finished one, of what `wave` was given. Returns when it is on disk."""
+        # A long strip of many leads takes a fifth of a second, in which no device would be read.
+        await self._store([await asyncio.to_thread(self._entry_of, recording, recorded)])
 
-    async def mark_recording(self, id_: UUID | None, /) -> None:
-        await self.remember(RECORDING_MARK, str(id_) if id_ else NO_RECORDING)
+    def _entry_of(self, recording: Recording, recorded: Recorded) -> Entry:
+        return self._intake.recording(recording.strip(), recorded)
+
+    async def mark_recording(self, place: int, id_: UUID | None, /) -> None:
+        await self.remember(recording_mark(place), str(id_) if id_ else NO_RECORDING)
 
     def close(self) -> None:
         """The session is over; a recording may still be stored, which says nothing of the link."""
         self._enter = _say_nothing
         if self._ekg is not None:
             self._ekg.end(self)
+            self._ekg = None  # a session that was left behind may go on calling
 
     def local_time(self) -> datetime:
         return self._intake.local_now()
@@ -142,6 +154,10 @@ class DeviceOutlet:
                 self._changed()
             case InProgress():
                 pass
+
+
+def recording_mark(place: int) -> str:
+    return f"{RECORDING_MARK}-{place}"
 
 
 def _say_nothing(_state: DeviceState, _loss: Loss | None) -> None:

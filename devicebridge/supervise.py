@@ -10,18 +10,20 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from .clock import Clock
 from .config import EkgConfig
-from .ekg.channel import Channel
+from .ekg.channel import PLACES, Channel
+from .ekg.recording import Unrecorded
 from .health import REMEDIES, DeviceHealth, DeviceState
 from .intake import Intake
 from .links import Opener, StuckPorts
 from .logs import Logger, place_of
-from .outbox import Outbox
-from .outlet import NO_RECORDING, RECORDING_MARK, DeviceOutlet
+from .outbox import Outbox, OutboxFailed
+from .outlet import NO_RECORDING, DeviceOutlet, recording_mark
 from .sdk.driver import Driver, Options
 from .sdk.links import ByteLink, GattLink, LinkLost, Loss
 from .setbacks import Restraint
@@ -107,7 +109,7 @@ class Supervisor:
         self._log = log.bind(device=device.name, driver=device.driver.manifest.id)
         self._changed = changed
         self.ekg = (
-            Channel(device.name, device.ekg, show, clock, health.counts, simulated=device.simulated)
+            Channel(device.name, device.ekg, show, clock, health.counts, self._say_broken, simulated=device.simulated)
             if device.ekg
             else None
         )
@@ -123,12 +125,16 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until cancelled, or until the driver has shown, now or in an earlier run, that it cannot be stopped."""
-        await self._miss_recording()
-        if self._device.driver.manifest.id not in self._restraint.shut_out:
-            await self._rest()
-            while self._health.counts["abandoned"] < MAX_ABANDONED:
-                await self._clock.sleep(self._wait_s(await self._session()))
-        self._enter(DeviceState.QUARANTINED)
+        try:
+            await self._miss_recordings()
+            if self._device.driver.manifest.id not in self._restraint.shut_out:
+                await self._rest()
+                while self._health.counts["abandoned"] < MAX_ABANDONED:
+                    await self._clock.sleep(self._wait_s(await self._session()))
+            self._enter(DeviceState.QUARANTINED)
+        finally:
+            if self.ekg is not None:
+                await self.ekg.close()
 
     async def _rest(self) -> None:
         """After too many restarts: the device is left alone for a while, and what is on the disk goes out."""
@@ -180,20 +186,29 @@ class Supervisor:
         finally:
             outlet.close()
 
-    async def _miss_recording(self) -> None:
+    async def _miss_recordings(self) -> None:
         """A recording that was under way when the program ended is on disk whole, or it is said to be missing."""
-        if self.ekg is None:
-            return
+        for place in range(PLACES if self.ekg is not None else 0):
+            with suppress(OutboxFailed):  # a disk that refuses now is told of by others; the mark stays
+                await self._miss_recording(recording_mark(place))
+
+    async def _miss_recording(self, key: str) -> None:
         name = self._device.name
-        mark = await self._outbox.recall(name, RECORDING_MARK)
-        if mark in (None, NO_RECORDING) or await self._outbox.holds(mark):
+        mark = await self._outbox.recall(name, key)
+        if mark is None or mark == NO_RECORDING or await self._outbox.holds(mark):
             return
         self._health.counts["ekg_recordings_broken"] += 1
         self._log.error("recording-missing")
-        await self._outbox.remember(name, RECORDING_MARK, NO_RECORDING)
+        await self._outbox.remember(name, key, NO_RECORDING)
+
+    def _say_broken(self, why: Unrecorded) -> None:
+        self._log.warning("recording-broken", reason=why)
+        self._changed()
 
     def _heard(self, size: int) -> None:
         self._health.heard(size)
+        if self._health.state is DeviceState.CANNOT_SAVE:
+            return  # while a strip waits for the disk its session goes on
         if self._health.reason is not Loss.UNEXPECTED_DATA or self._health.is_understood:
             self._enter(DeviceState.OK)
 

@@ -28,6 +28,7 @@ UNRECORDED: Mapping[Unrecorded, str] = {
     Unrecorded.BUSY: "a strip is being recorded from this device already; wait for it",
     Unrecorded.LINK_LOST: "the connection to the device was lost, and nothing was kept; record again",
     Unrecorded.STOPPED: "the signal stopped, and nothing was kept; see to the device and record again",
+    Unrecorded.UNSAVED: "earlier strips still wait for this PC's disk, which refuses them; make room on it first",
     Unrecorded.UNKNOWN_GAP: "too much of the signal was lost, and nothing was kept; bring the device nearer",
     Unrecorded.FORMAT_CHANGED: "the device changed its leads or rate, and nothing was kept; record again",
 }
@@ -110,5 +111,6 @@ BROKER: Mapping[Reason, str] = {
     Reason.BREAKS_CONNECTION: "a reading breaks the connection each time; it is kept here; look in the broker's log",
 }
 
+NOT_SENT = "{count} readings are saved on this PC and not sent yet"
 NOBODY_LISTENS = "the broker takes the readings, but nobody is subscribed to them; start the charting side"
 REFUSALS_HIDDEN = "MQTT 3.1.1: a reading that the broker refuses cannot be told from one it took"

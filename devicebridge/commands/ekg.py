@@ -6,15 +6,18 @@ import argparse
 import json
 import queue
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..ekg.recording import SECONDS_MAX
 from ..readings import ReadingMessage, to_json
 from ..sdk.values import Kind
-from ..web.client import Client, DaemonAbsent, DaemonRefused
-from .errors import EX_DATAERR, EX_USAGE, CommandError, load_config
+from ..web.client import Client, DaemonAbsent, DaemonRefused, DaemonSlow
+from .errors import EX_DATAERR, EX_TEMPFAIL, EX_USAGE, CommandError, load_config
 
 if TYPE_CHECKING:
     from ..sdk.wave import Strip
@@ -25,6 +28,11 @@ WAIT_S = 0.5
 """On Windows Ctrl-C is not heard by who waits without end."""
 
 _NEEDS_DAEMON = "the daemon does not answer, or ended while it recorded; see that it runs, and record again"
+_SLOW = (
+    "the daemon has not stored the strip yet; its disk may be full: see `devicebridge devices`, and look with "
+    "`devicebridge outbox list` before you record again"
+)
+_GOES_ON = "the daemon goes on without you: the strip will be stored and published"
 _NEEDS_EXTRA = "this needs more packages; install them with: pip install 'devicebridge[ekg]'"
 
 
@@ -56,14 +64,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> None:
-    request = {"device": args.device, "seconds": args.seconds}
+    if not 1 <= args.seconds <= SECONDS_MAX:
+        raise CommandError(f"a strip has from 1 to {SECONDS_MAX} seconds; say so with --seconds", EX_USAGE)
+    outbox = load_config(args.config).outbox.path
     if not args.json:
         print(f"recording {args.seconds:g} s from {args.device}; keep the patient still", flush=True)
     try:
-        client = Client(load_config(args.config).outbox.path)
-        answer = client.post("/v1/ekg/record", request, timeout_s=args.seconds + SAVING_S)
+        answer = _recorded(Client(outbox), args.device, args.seconds)
+    except KeyboardInterrupt:
+        print(_GOES_ON, file=sys.stderr)
+        raise
     except DaemonRefused as error:
         raise CommandError(str(error)) from None
+    except DaemonSlow:
+        raise CommandError(_SLOW, EX_TEMPFAIL) from None
     except DaemonAbsent:
         raise CommandError(_NEEDS_DAEMON) from None
     if args.json:
@@ -71,6 +85,23 @@ def _record(args: argparse.Namespace) -> None:
         return
     gaps = f", {answer['missing']} of them missing" if answer["missing"] else ", whole"
     print(f"stored: {', '.join(answer['leads'])}, {answer['count']} samples{gaps}, id {answer['id']}")
+
+
+def _recorded(client: Client, device: str, seconds: float) -> Any:
+    """The daemon's answer; waited for in a way that Ctrl-C can end on Windows too."""
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            request = {"device": device, "seconds": seconds}
+            answer.set_result(client.post("/v1/ekg/record", request, timeout_s=seconds + SAVING_S))
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    while True:
+        with suppress(TimeoutError):
+            return answer.result(WAIT_S)
 
 
 def _render(args: argparse.Namespace) -> None:
@@ -99,12 +130,11 @@ def _export(args: argparse.Namespace) -> None:
     reading, strip = _found(args)
     try:
         ending = suffix(strip)
-    except ValueError as error:
-        raise CommandError(f"{error}; take them from the reading itself", EX_DATAERR) from None
-    if args.output.suffix.lower() != ending:
-        raise CommandError(f"these samples need {ending}; name --output so", EX_USAGE)
-    try:
+        if args.output.suffix.lower() != ending:
+            raise CommandError(f"these samples need {ending}; name --output so", EX_USAGE)
         save(strip, reading.measured_at, reading.device.model or reading.device.driver, args.output)
+    except ValueError as error:
+        raise CommandError(f"{error}; take the samples from the reading itself", EX_DATAERR) from None
     except ModuleNotFoundError:
         raise CommandError(_NEEDS_EXTRA) from None
     except OSError as error:
@@ -123,9 +153,9 @@ def _write(path: Path, data: bytes) -> None:
 def _heading(reading: ReadingMessage) -> tuple[str, str, str]:
     device = reading.device
     model = " ".join(filter(None, (device.manufacturer, device.model, device.serial)))
-    warning = " \u00b7 SIMULATED, never chart it" if reading.simulated else ""
+    warning = "SIMULATED, never chart it \u00b7 " if reading.simulated else ""
     return (
-        f"{reading.site} \u00b7 {reading.room} \u00b7 {device.name} \u00b7 {model or device.driver}{warning}",
+        f"{warning}{reading.site} \u00b7 {reading.room} \u00b7 {device.name} \u00b7 {model or device.driver}",
         f"{reading.measured_at or 'time unknown'} \u00b7 {reading.quality}{_said(reading)} \u00b7 patient not assigned",
         f"{reading.id}",
     )
@@ -143,7 +173,13 @@ def _found(args: argparse.Namespace) -> tuple[ReadingMessage, Strip]:
     reading = _chosen(_lines(args), args.id or "")
     if reading is None or reading.strip is None:
         raise CommandError("there is no such EKG recording; `devicebridge outbox list` shows what there is", EX_DATAERR)
-    return reading, strip_of(reading.strip)
+    try:
+        return reading, strip_of(reading.strip)
+    except ValueError:
+        sentence = (
+            "this is no EKG recording that can be drawn or exported: its leads or its rate cannot be; take another"
+        )
+        raise CommandError(sentence, EX_DATAERR) from None
 
 
 def _lines(args: argparse.Namespace) -> Iterable[str]:

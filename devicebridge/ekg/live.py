@@ -15,16 +15,15 @@ CHUNK_S = Decimal("0.25")
 class Live:
     """One stream's chunks.
 
-    stream: one numbering of chunks and samples. send: false where a chunk could not go out, and nobody waits for it.
+    stream: one numbering of chunks and samples. send: nobody waits for it.
     """
 
-    def __init__(self, device: str, stream: str, send: Callable[[bytes], bool], *, simulated: bool) -> None:
+    def __init__(self, device: str, stream: str, send: Callable[[bytes], None], *, simulated: bool) -> None:
         self._head = {"schema": SCHEMA, "device": device, "stream": stream, "simulated": simulated}
         self._send = send
         self._sequence = 0
         self._held: list[Row] = []
         self._of: Wave | None = None
-        self.dropped = 0
 
     def take(self, wave: Wave) -> None:
         held = self._of
@@ -44,7 +43,7 @@ class Live:
     def flush(self) -> None:
         if self._of is None or not self._held:
             return
-        self.dropped += not self._send(self._message(self._of))
+        self._send(self._message(self._of))
         self._sequence += 1
         self._of, self._held = None, []
 

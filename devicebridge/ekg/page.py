@@ -1,8 +1,8 @@
 """An EKG on paper: 25 mm/s, 10 mm/mV, on a grid of 1 mm and 5 mm. Lines and words in millimetres, for any writer.
 
-A trace keeps its scale in both directions; only its height on the page is chosen: its median lies on the middle of its
-strip. Where there is no sample there is no line. Layouts and the calibration pulse as recommended by the AHA, ACC and
-HRS (Kligfield et al., Circulation 2007;115:1306-1324).
+A trace keeps its scale in both directions; only its height on the page is chosen: the median of what a strip of paper
+shows lies on its middle. Where there is no sample there is no line. Layouts and the calibration pulse as recommended by
+the AHA, ACC and HRS (Kligfield et al., Circulation 2007;115:1306-1324).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from statistics import median
 
 from ..sdk.values import Unit
@@ -38,6 +39,7 @@ _DERIVED: dict[Lead, Callable[[float, float], float]] = {
 """From I and II, by Einthoven's law and Goldberger's; drawn where the device did not record them, and marked so."""
 
 Trace = list[float | None]
+Titled = tuple[str, Trace]
 Point = tuple[float, float]
 
 
@@ -90,11 +92,15 @@ def pages(strip: Strip, heading: Sequence[str]) -> list[Page]:
     for start in range(0, len(rows), fitting):
         page = Page()
         part = rows[start : start + fitting]
-        _draw_heading(page, strip, heading, f"page {len(drawn) + 1} of {-(-len(rows) // fitting)}")
         bottom_mm = TOP_MM + height_mm * len(part)
         _draw_grid(page, bottom_mm)
-        for number, row in enumerate(part):
+        beyond = sum(
             _draw_row(page, row, strip.format.rate_hz, TOP_MM + height_mm * (number + 0.5), bottom_mm)
+            for number, row in enumerate(part)
+        )
+        unseen = (f"{beyond} beyond the paper, not drawn",) if beyond else ()
+        number = f"page {len(drawn) + 1} of {-(-len(rows) // fitting)}"
+        _draw_heading(page, (*heading[:3], _scale(strip), _joined(_wholeness(strip), *unseen, number)))
         drawn.append(page)
     return drawn
 
@@ -112,40 +118,43 @@ def millivolts(strip: Strip) -> dict[Lead, Trace]:
 
 
 def _rows(strip: Strip) -> Iterator[_Row]:
-    traces = millivolts(strip)
+    length = len(strip.rows)
     per_row = int(Decimal(str(PAPER_MM / MM_PER_S)) * strip.format.rate_hz)
+    traces = {lead: (lead.value, trace) for lead, trace in millivolts(strip).items()}
     if set(traces) >= _INDEPENDENT:
-        yield from _twelve(traces, len(strip.rows), per_row)
-        return
-    for first in range(0, len(strip.rows), per_row):
-        for lead, trace in traces.items():
-            yield _Row((_Piece(_title(lead), trace, first, per_row, LEFT_MM),))
+        traces = _completed(traces)
+        if length >= per_row:
+            yield from _twelve(traces, length, per_row)
+            return
+    for first in range(0, length, per_row):
+        for title, trace in traces.values():
+            yield _Row((_Piece(title, trace, first, per_row, LEFT_MM),))
 
 
-def _twelve(traces: dict[Lead, Trace], length: int, per_row: int) -> Iterator[_Row]:
+def _completed(traces: dict[Lead, Titled]) -> dict[Lead, Titled]:
+    """All twelve, in their usual order."""
+    one, two = traces[Lead.I][1], traces[Lead.II][1]
+    derived = {lead: (f"{lead} (derived)", _derive(derive, one, two)) for lead, derive in _DERIVED.items()}
+    both = derived | traces
+    return {lead: both[lead] for lead in Lead if lead in both}
+
+
+def _twelve(traces: dict[Lead, Titled], length: int, per_row: int) -> Iterator[_Row]:
     """3 x 4 and the rhythm in lead II, for every ten seconds."""
-    all_twelve = {lead: (lead.value, trace) for lead, trace in traces.items()}
-    for lead, derive in _DERIVED.items():
-        if lead not in all_twelve:
-            all_twelve[lead] = (f"{lead} (derived)", _derive(derive, traces[Lead.I], traces[Lead.II]))
-    quarter = per_row // 4
+    ends = [number * per_row // 4 for number in range(5)]
     for first in range(0, length, per_row):
         for leads in _COLUMNS:
-            pieces = []
-            for number, lead in enumerate(leads):
-                title, trace = all_twelve[lead]
-                left_mm = LEFT_MM + number * PAPER_MM / 4
-                pieces.append(_Piece(title, trace, first + number * quarter, quarter, left_mm))
+            columns = zip(leads, pairwise(ends), strict=True)
+            pieces = [
+                _Piece(*traces[lead], first + start, end - start, LEFT_MM + start * PAPER_MM / per_row)
+                for lead, (start, end) in columns
+            ]
             yield _Row(tuple(pieces))
-        yield _Row((_Piece("II", traces[Lead.II], first, per_row, LEFT_MM),))
+        yield _Row((_Piece(*traces[Lead.II], first, per_row, LEFT_MM),))
 
 
 def _derive(derive: Callable[[float, float], float], one: Trace, two: Trace) -> Trace:
     return [None if a is None or b is None else derive(a, b) for a, b in zip(one, two, strict=True)]
-
-
-def _title(lead: Lead) -> str:
-    return "ECG" if lead is Lead.ECG else lead.value
 
 
 def _row_height_mm(rows: int) -> float:
@@ -153,14 +162,24 @@ def _row_height_mm(rows: int) -> float:
     return float(max(20, min(50, int((BOTTOM_MM - TOP_MM) / rows) // 10 * 10)))
 
 
-def _draw_heading(page: Page, strip: Strip, heading: Sequence[str], count: str) -> None:
+def _scale(strip: Strip) -> str:
     format_ = strip.format
     filters = format_.filters or "filters not stated by the device"
+    return _joined("25 mm/s", "10 mm/mV", f"{format_.rate_hz.normalize():f} Hz", filters)
+
+
+def _wholeness(strip: Strip) -> str:
     gaps = sum(None in row for row in strip.rows)
-    whole = "no gaps" if not gaps else f"{gaps} of {len(strip.rows)} samples missing, drawn as gaps"
-    facts = ("25 mm/s", "10 mm/mV", f"{format_.rate_hz.normalize():f} Hz", filters, whole, count)
-    for number, text in enumerate((*heading[:3], " \u00b7 ".join(facts))):
-        page.words.append(Words((LEFT_MM - 10, 8 + 6.0 * number), text, 3.4))
+    return f"{gaps} of {len(strip.rows)} samples missing, drawn as gaps" if gaps else "no gaps"
+
+
+def _joined(*facts: str) -> str:
+    return " \u00b7 ".join(facts)
+
+
+def _draw_heading(page: Page, lines: Sequence[str]) -> None:
+    for number, text in enumerate(lines):
+        page.words.append(Words((LEFT_MM - 10, 7 + 5.0 * number), text, 3.2))
 
 
 def _draw_grid(page: Page, bottom_mm: float) -> None:
@@ -176,13 +195,19 @@ def _ruled(number: int, points: tuple[Point, Point]) -> Line:
     return Line(points, 0.18 if bold else 0.08, "#e08a8a" if bold else "#f2c4c4")
 
 
-def _draw_row(page: Page, row: _Row, rate_hz: Decimal, middle_mm: float, bottom_mm: float) -> None:
+def _draw_row(page: Page, row: _Row, rate_hz: Decimal, middle_mm: float, bottom_mm: float) -> int:
+    """How many samples lie beyond the paper."""
     page.lines.append(_calibration(middle_mm))
     mm_per_sample = MM_PER_S / float(rate_hz)
+    beyond = 0
     for piece in row.pieces:
         page.words.append(Words((piece.left_mm + 1, middle_mm - 9), piece.title))
-        for points in _runs(piece, mm_per_sample, middle_mm, bottom_mm):
+        heights_mm = _heights_mm(piece, middle_mm)
+        on_paper = [y if y is not None and TOP_MM <= y <= bottom_mm else None for y in heights_mm]
+        beyond += on_paper.count(None) - heights_mm.count(None)
+        for points in _runs(on_paper, piece.left_mm, mm_per_sample):
             page.lines.append(Line(points, 0.25, "#101010"))
+    return beyond
 
 
 def _calibration(middle_mm: float) -> Line:
@@ -193,21 +218,22 @@ def _calibration(middle_mm: float) -> Line:
     return Line((*foot, (right_mm, top_mm), (right_mm, middle_mm), (right_mm + 1, middle_mm)), 0.25, "#101010")
 
 
-def _runs(piece: _Piece, mm_per_sample: float, middle_mm: float, bottom_mm: float) -> Iterator[tuple[Point, ...]]:
-    """Samples that follow one another on the paper; what would lie beyond its edges is left out."""
-    known = [value for value in piece.trace if value is not None]
+def _heights_mm(piece: _Piece, middle_mm: float) -> Trace:
+    shown = piece.trace[piece.first : piece.first + piece.count]
+    known = [value for value in shown if value is not None]
     base_mv = median(known) if known else 0.0
+    return [None if value is None else middle_mm - (value - base_mv) * MM_PER_MV for value in shown]
+
+
+def _runs(heights_mm: Trace, left_mm: float, mm_per_sample: float) -> Iterator[tuple[Point, ...]]:
+    """Samples that follow one another on the paper."""
     run: list[Point] = []
-    for n, value in enumerate(piece.trace[piece.first : piece.first + piece.count]):
-        y_mm = None if value is None else middle_mm - (value - base_mv) * MM_PER_MV
-        if y_mm is None or not TOP_MM <= y_mm <= bottom_mm:
-            if run:
-                yield _visible(run)
+    for n, y_mm in enumerate((*heights_mm, None)):
+        if y_mm is not None:
+            run.append((round(left_mm + n * mm_per_sample, 3), round(y_mm, 3)))
+        elif run:
+            yield _visible(run)
             run = []
-        else:
-            run.append((round(piece.left_mm + n * mm_per_sample, 3), round(y_mm, 3)))
-    if run:
-        yield _visible(run)
 
 
 def _visible(run: list[Point]) -> tuple[Point, ...]:

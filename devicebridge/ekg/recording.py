@@ -25,6 +25,8 @@ class Unrecorded(StrEnum):
     LINK_LOST = "link-lost"
     STOPPED = "stopped"
     """Samples stopped coming."""
+    UNSAVED = "unsaved"
+    """Earlier ones wait for the disk."""
     UNKNOWN_GAP = "unknown-gap"
     FORMAT_CHANGED = "format-changed"
 
@@ -43,7 +45,7 @@ class Recording:
             raise RecordingFailed(Unrecorded.TOO_LONG)
         self.format = format_
         self.first_index = first_index
-        self._count = count
+        self.count = count
         self.leads_off: frozenset[Lead] = frozenset()
         """Electrodes that were off at some time."""
         self._columns = [array("i", [_EMPTY]) * count for _ in format_.leads]
@@ -51,7 +53,7 @@ class Recording:
 
     @property
     def end_index(self) -> int:
-        return self.first_index + self._count
+        return self.first_index + self.count
 
     @property
     def is_complete(self) -> bool:
@@ -63,10 +65,11 @@ class Recording:
             raise RecordingFailed(Unrecorded.UNKNOWN_GAP)
         if wave.format != self.format:
             raise RecordingFailed(Unrecorded.FORMAT_CHANGED)
-        self.leads_off |= wave.leads_off
+        if wave.first_index < self.end_index and wave.first_index + len(wave.rows) > self.first_index:
+            self.leads_off |= wave.leads_off
         off = {number for number, lead in enumerate(self.format.leads) if lead in wave.leads_off}
         for place, row in enumerate(wave.rows, wave.first_index - self.first_index):
-            if 0 <= place < self._count:
+            if 0 <= place < self.count:
                 self._put(place, row, off)
         self._next_index = max(self._next_index, wave.first_index + len(wave.rows))
 
@@ -74,6 +77,11 @@ class Recording:
         for number, sample in enumerate(row):
             if sample is not None and number not in off:
                 self._columns[number][place] = sample
+
+    @property
+    def missing(self) -> int:
+        """Rows in which at least one lead has no sample."""
+        return sum(_EMPTY in row for row in zip(*self._columns, strict=True))
 
     def strip(self) -> Strip:
         rows = zip(*self._columns, strict=True)

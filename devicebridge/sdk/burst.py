@@ -27,7 +27,7 @@ from .codec import Codec, Frame, Noise, Why
 from .driver import MemoryOptions
 from .gatt_device import About, Arrivals
 from .links import LinkLost
-from .memory import RECENT
+from .memory import AGE_MAX, RECENT
 from .outlet import DeviceClock, InProgress, Outlet, Skipped
 from .values import Observation, Origin
 
@@ -39,8 +39,7 @@ QUIET_S = 1.0
 JUST_NOW = timedelta(minutes=3)
 """A device pushes a result within a minute."""
 AHEAD_TOLERANCE = timedelta(minutes=2)
-AGE_MAX = timedelta(days=3650)
-"""No memory is older. A stamp beyond these two was made before the clock was set, or lost its time."""
+"""Beyond this and AGE_MAX a stamp was made before the clock was set, or lost its time."""
 
 EARLIER_ACTS = 32
 """Nobody takes more measurements in ten minutes."""

@@ -134,7 +134,8 @@ class MemoryOptions(Options):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     first_download: Literal["recent", "all", "none"] = "recent"
-    """On the first meeting with a device: its records of the last ten minutes by its own clock, all, or none."""
+    """On the first meeting with a device: its records of the last ten minutes by its own clock, all, or none. Where the
+    clock does not tell, "recent" is the newest record alone, which is then held, without a time."""
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741

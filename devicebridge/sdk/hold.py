@@ -59,10 +59,10 @@ class Hold:
         if self._is_steady():
             self._state, self._unread = _State.DONE, None
             return observation
-        if self._state is _State.OFF:
-            self._state, self._unread = _State.SETTLING, observation
-            return InProgress()
         self._unread = replace(observation, status=observation.status | {Status.UNSTABLE})
+        if self._state is _State.OFF:
+            self._state = _State.SETTLING
+            return InProgress()
         return None
 
     def _is_steady(self) -> bool:

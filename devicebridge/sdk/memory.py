@@ -4,6 +4,9 @@ What is remembered is the newest record itself, as the device stated it, and not
 its time, which goes back when the device's clock is set: all that lies before it in the list is new. If it is not
 there any more (the memory was erased, or has run over) all is new, and the ids of the readings tell repeats.
 
+How old the newest record is may not be known at a first meeting, as by a clock that cannot be read. Then it may have
+been measured just now, and of what is not older than RECENT it is wanted, and it alone.
+
 Of a memory that comes whole, in an order that no source tells, the records at both its ends are remembered: what lies
 beyond them is new, at whichever end the device adds, and whatever has become of its clock.
 """
@@ -22,6 +25,8 @@ from .values import Observation
 
 RECENT = timedelta(minutes=10)
 """What a first download takes for this visit's, by the device's own clock."""
+AGE_MAX = timedelta(days=3650)
+"""No memory is older: such a stamp was made before the clock was set, or lost its time."""
 
 _EMPTY = "-"  # of a memory without a record
 _MARK_CHARS = 31  # two and a blank are what `remember` takes
@@ -60,9 +65,10 @@ class Download:
 
     def take(self, record: Observation) -> bool:
         """Whether the record is to be sent; if not, neither are all older ones."""
-        if self._newest is None:
+        is_newest = self._newest is None
+        if is_newest:
             self._newest = marker(record)
-        if marker(record) == self._last or not self._is_wanted(record):
+        if marker(record) == self._last or not _is_wanted(self._rule, self._now, record, is_newest=is_newest):
             return False
         self._records.append(record)
         return True
@@ -74,9 +80,6 @@ class Download:
         newest = self._newest or _EMPTY
         if is_whole and newest != self._last:
             await self._outlet.remember(self._key, newest)
-
-    def _is_wanted(self, record: Observation) -> bool:
-        return _is_wanted(self._rule, self._now, record)
 
 
 async def send_whole(
@@ -91,7 +94,7 @@ async def send_whole(
     if known is None:
         rule = _RULES[options.first_download]
         new = _newest_first(records)
-        wanted = [_is_wanted(rule, now, record) for record in new]
+        wanted = [_is_wanted(rule, now, record, is_newest=place == 0) for place, record in enumerate(new)]
         new = new[: wanted.index(False)] if False in wanted else new
         for _ in range(len(records) - len(new)):
             outlet.note(Skipped())
@@ -125,10 +128,16 @@ def _newest_first(records: Sequence[Observation]) -> Sequence[Observation]:
     return records[::-1] if rises > 0 else records
 
 
-def _is_wanted(rule: _Rule, now: datetime | None, record: Observation) -> bool:
-    if rule is not _Rule.RECENT:
-        return rule is _Rule.ALL
-    return now is not None and record.device_time is not None and abs(now - record.device_time) <= RECENT
+def is_recent(record: Observation, now: datetime | None, *, is_newest: bool) -> bool:
+    """By the device's own clock; of a record whose age that does not tell, by its place, if there is a value in it."""
+    stamp = record.device_time
+    if now is None or stamp is None or not -RECENT <= now - stamp <= AGE_MAX:
+        return is_newest and any(value.absent is None for value in record.values)
+    return now - stamp <= RECENT
+
+
+def _is_wanted(rule: _Rule, now: datetime | None, record: Observation, *, is_newest: bool) -> bool:
+    return rule is _Rule.ALL or (rule is _Rule.RECENT and is_recent(record, now, is_newest=is_newest))
 
 
 def _mark(record: Observation) -> str:

@@ -31,6 +31,9 @@ COUNT_TIMEOUT_S = 5.0
 """A count is only a check; a device that does not give it is read without."""
 
 
+_SERIAL, _UNNAMED, _TAKEN_OVER = "serial", "records", "taken-over"
+
+
 class Operation(StrEnum):
     """In the order of their codes, from 1 on."""
 
@@ -295,6 +298,21 @@ class RecordAccess:
         return answer if isinstance(answer, Count | Response) else None
 
 
-def memory_key(identity: DeviceIdentity) -> str:
-    """Under which name a device's memory is remembered: 64 printable characters at most."""
-    return "".join(c for c in identity.serial or "" if c.isprintable())[:64] or "records"
+async def memory_key(outlet: Outlet, identity: DeviceIdentity, part: str = "") -> str:
+    """Under which name a device's memory, or a part of it, is remembered: 64 printable characters at most.
+
+    A number that cannot be read is the one that was read last; of what was read before there was any the first one
+    takes over.
+    """
+    serial = "".join(c for c in identity.serial or "" if c.isprintable())[: 64 - len(part)]
+    known, unnamed = await outlet.recall(_SERIAL), _UNNAMED + part
+    if not serial:
+        return f"{known}{part}" if known is not None else unnamed
+    key = serial + part
+    read = await outlet.recall(unnamed)
+    if read not in (None, _TAKEN_OVER) and await outlet.recall(key) is None:
+        await outlet.remember(key, read)
+        await outlet.remember(unnamed, _TAKEN_OVER)
+    if known != serial:
+        await outlet.remember(_SERIAL, serial)
+    return key

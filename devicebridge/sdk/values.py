@@ -177,6 +177,10 @@ class Status(StrEnum):
     """More was sent than the format says; only what stands in a fixed place was believed."""
     LOW_BATTERY = "low-battery"
     CLOCK_UNSET = "clock-unset"
+    TIME_REPEATED = "time-repeated"
+    """Its local time came twice, at the end of summer time: the other of the two is as likely."""
+    GATEWAY_CLOCK_SET = "gateway-clock-set"
+    """This PC's clock was set, or the PC slept, between the device's last word and this one."""
     CONTROL_SOLUTION = "control-solution"
     TEST_DATA = "test-data"
 

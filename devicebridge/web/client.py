@@ -22,6 +22,10 @@ class DaemonAbsent(Exception):
     """No daemon answers for this config."""
 
 
+class DaemonSlow(DaemonAbsent):
+    """It did not answer in time, and may still be at it."""
+
+
 class DaemonRefused(Exception):
     """The daemon's own sentence."""
 
@@ -93,5 +97,7 @@ class Client:
                 if error.code == HTTPStatus.BAD_REQUEST:
                     raise DaemonRefused(error.read(500).decode(errors="replace")) from None
             raise DaemonAbsent from None  # the file is of a daemon that was killed
+        except TimeoutError:
+            raise DaemonSlow from None
         except (OSError, HTTPException):
             raise DaemonAbsent from None

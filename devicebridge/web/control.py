@@ -15,12 +15,11 @@ from aiohttp import web
 
 from .. import readings
 from ..ekg.recording import SECONDS_MAX, RecordingFailed
-from ..ekg.strip import missing
 from ..outbox import State
 from ..words import UNRECORDED
 from .client import TOKEN_HEADER
 from .devices import all_devices, config_answer
-from .rows import LIST_LIMIT, instant, row_summary
+from .rows import EXPORT_ROWS, LIST_LIMIT, instant, row_summary
 
 if TYPE_CHECKING:
     from ..app import Daemon
@@ -90,7 +89,7 @@ class _Endpoint:
         await response.prepare(request)
         after_seq = 0
         while rows := await self._daemon.outbox.rows(
-            state=_state(request), limit=LIST_LIMIT, after_seq=after_seq, since=since, until=until
+            state=_state(request), limit=EXPORT_ROWS, after_seq=after_seq, since=since, until=until
         ):
             await response.write(b"".join(row.payload + b"\n" for row in rows))
             after_seq = rows[-1].seq
@@ -122,11 +121,11 @@ class _Endpoint:
         if not isinstance(seconds, int | float) or not 1 <= seconds <= SECONDS_MAX:
             raise BadRequest(f"a strip has from 1 to {SECONDS_MAX} seconds")
         try:
-            strip, recorded = await channel.record(seconds)
+            recording, recorded = await channel.record(seconds)
         except RecordingFailed as failed:
             raise BadRequest(UNRECORDED[failed.why]) from None
-        facts = {"id": recorded.id, "measured_at": recorded.measured_at, "leads": strip.format.leads}
-        return _answer(facts | {"count": len(strip.rows), "missing": missing(strip.rows)})
+        facts = {"id": recorded.id, "measured_at": recorded.measured_at, "leads": recording.format.leads}
+        return _answer(facts | {"count": recording.count, "missing": recording.missing})
 
 
 def _answer(tree: Any) -> web.Response:

@@ -11,6 +11,9 @@ from ..outbox import Row, State
 LIST_LIMIT = 1000
 """Rows in one answer, or fetched at once for a longer one."""
 
+EXPORT_ROWS = 16
+"""Fetched at once with their payloads: those of long EKG strips are megabytes each."""
+
 
 def row_summary(row: Row) -> Mapping[str, Any]:
     """A row without its payload: fit for a terminal, and free of values."""

@@ -270,7 +270,7 @@ SERVICE, WRITE, NOTIFY = (f"af9df7a{n}-e595-11e3-96b4-0002a5d5c51b" for n in (1,
 TESTS_MADE = 731
 """The newest record's number."""
 _CLOCK, _COUNT, _COUNTER, _RECORD = b"\x03\x20\x02", b"\x03\x27\x00", b"\x03\x0a\x02\x06", b"\x03\xb3"
-NOT_ALLOWED, OK = 0x07, 0x06
+NOT_ALLOWED, NOT_UNDERSTOOD, OK = 0x07, 0x09, 0x06
 
 
 def flex_record(result: Result) -> bytes:
@@ -281,7 +281,7 @@ def flex_record(result: Result) -> bytes:
 @dataclass(frozen=True, kw_only=True)
 class Flex:
     """results: None for a number without a record. needed: after so many it hangs up. times: it says each thing so
-    often. fragment_bytes: how much of a packet fits beside the first byte."""
+    often. fragment_bytes: how much of a packet fits beside the first byte. refused: the record it does not give now."""
 
     results: Sequence[Result | None]
     needed: int
@@ -290,6 +290,7 @@ class Flex:
     fragment_bytes: int = 19
     is_bonded: bool = True
     serial: str = "SIM-OT-1"
+    refused: int | None = None
 
     def scenario(
         self, title: str, expected: Sequence[Expected] = (), options: Mapping[str, object] | None = None
@@ -331,7 +332,10 @@ class Flex:
         if not self.is_bonded:
             return bytes((3, NOT_ALLOWED))
         if message.startswith(_RECORD):
-            result = self.results[TESTS_MADE - int.from_bytes(message[2:], "little")]
+            place = TESTS_MADE - int.from_bytes(message[2:], "little")
+            if place == self.refused:
+                return bytes((3, NOT_UNDERSTOOD))
+            result = self.results[place]
             return flex_record(result) if result else bytes((3, OK))
         there = sum(1 for result in self.results if result)
         return {

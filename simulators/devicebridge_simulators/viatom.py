@@ -410,14 +410,14 @@ SIMULATOR = GattSimulator(
             faulty=True,
         ),
         "cuff-shown": Cuff(STORED, (SHOWS,)).scenario("first meeting, with a result on the display", [_SHOWN]),
-        "cuff-idle": Cuff(STORED).scenario("first meeting, at rest: nothing was measured just now"),
+        "cuff-idle": Cuff(STORED).scenario("first meeting, at rest", [STORED[2].expected()]),
         "cuff-memory": Cuff((STORED[2], *STORED[:2]), (SHOWS,)).scenario(
             "the whole memory", [STORED[0].expected(), STORED[1].expected(), _SHOWN], _ALL
         ),
         "cuff-measuring": Cuff(STORED, (MEASURING, SHOWS)).scenario("still at work when it is asked", [_SHOWN]),
         "cuff-refuses": Cuff(STORED, (SHOWS,), refuses=True).scenario("does not give its file at this visit"),
         "cuff-again": Cuff(STORED, (IDLE, MEASURING, SHOWS)).scenario(
-            "measures again: the link is given up, since the file comes once a connection"
+            "measures again: the link is given up, since the file comes once a connection", [STORED[2].expected()]
         ),
     },
     measure=measure,

@@ -3,102 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import uuid
-from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
-from devicebridge.config import EkgConfig
-from devicebridge.ekg.channel import STALL_S, Channel, Recorded
+from devicebridge.ekg.channel import STALL_S
 from devicebridge.ekg.recording import SAMPLES_MAX, Recording, RecordingFailed, Unrecorded
 from devicebridge.ekg.strip import period_ms, strip_message, strip_of
 from devicebridge.ekg.timing import Timing
-from devicebridge.sdk import Lead, Strip, Unit, Wave, WaveFormat
+from devicebridge.sdk import Lead, Strip
 from devicebridge.sdk.heart import Heart
-from support.clock import START, ManualClock
-
-TWO = WaveFormat(
-    leads=(Lead.I, Lead.II),
-    rate_hz=Decimal(100),
-    unit=Unit.MICROVOLT,
-    scale=Decimal("0.5"),
-    lowest=-32768,
-    highest=32767,
-)
-
-
-def wave(first: int, count: int, **changes: Any) -> Wave:
-    """Each sample is its own index, and a thousand more in the second lead."""
-    rows = tuple((index, 1000 + index) for index in range(first, first + count))
-    return Wave(**({"format": TWO, "first_index": first, "rows": rows} | changes))
-
-
-class Kept:
-    """Where recordings go, as an outlet would take them."""
-
-    def __init__(self) -> None:
-        self.strips: list[tuple[Strip, Recorded]] = []
-        self.marks: list[uuid.UUID | None] = []
-        self.disk = asyncio.Event()
-        self.disk.set()
-
-    async def record(self, strip: Strip, recorded: Recorded, /) -> None:
-        await self.disk.wait()
-        self.strips.append((strip, recorded))
-
-    async def mark_recording(self, id_: uuid.UUID | None, /) -> None:
-        self.marks.append(id_)
-
-
-class Bench:
-    """A channel with a signal of 100 Hz that the test sends on, a quarter second a wave."""
-
-    def __init__(self, **rule: Any) -> None:
-        self.clock = ManualClock()
-        self.kept = Kept()
-        self.shown: list[dict[str, Any]] = []
-        self.is_online = True
-        self.counts: Counter[str] = Counter()
-        self.channel = Channel("leads", EkgConfig(**rule), self._show, self.clock, self.counts, simulated=True)
-        self.index = 0
-
-    def _show(self, payload: bytes) -> bool:
-        if self.is_online:
-            self.shown.append(json.loads(payload))
-        return self.is_online
-
-    async def run(self, seconds: float, **changes: Any) -> None:
-        for _ in range(round(seconds * 4)):
-            self.clock.advance(0.25)
-            self.channel.take(wave(self.index, 25, **changes), self.kept)
-            self.index += 25
-            await settle()
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-def played(scene: Callable[[Bench], Coroutine[Any, Any, None]], **rule: Any) -> Bench:
-    async def play() -> Bench:
-        bench = Bench(**rule)
-        await scene(bench)
-        await settle()
-        return bench
-
-    return asyncio.run(play())
-
-
-def indices(strip: Strip) -> list[int | None]:
-    return [row[0] for row in strip.rows]
-
+from support.clock import START
+from support.ekg import TWO, Bench, indices, played, settle, wave
 
 # --- the strip and its message ---------------------------------------------------------------------------------
 
@@ -183,8 +102,8 @@ def test_a_strip_begins_when_asked_and_is_on_disk_when_told() -> None:
         await bench.run(2.5)
         assert not asked.done(), "told before it was on disk"
         bench.kept.disk.set()
-        strip, recorded = await asked
-        assert indices(strip) == list(range(100, 300))
+        recording, recorded = await asked
+        assert indices(recording.strip()) == list(range(100, 300))
         assert recorded.measured_at == START + timedelta(seconds=1)
 
     bench = played(scene)

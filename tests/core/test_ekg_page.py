@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -17,7 +20,7 @@ import pytest
 from devicebridge.cli import main
 from devicebridge.ekg.drawing import pdf, svg
 from devicebridge.ekg.edf import save, suffix
-from devicebridge.ekg.page import GRID_MM, LEFT_MM, Line, Page, millivolts, pages
+from devicebridge.ekg.page import GRID_MM, LEFT_MM, TOP_MM, Line, Page, millivolts, pages
 from devicebridge.ekg.strip import strip_message
 from devicebridge.sdk import Lead, Strip, Unit, WaveFormat
 from devicebridge.sdk.wave import Row
@@ -144,6 +147,78 @@ def test_counts_become_millivolts_by_scale_and_offset() -> None:
     assert millivolts(Strip(format=format_, rows=((500,), (None,), (1500,))))[Lead.I] == [0, None, 1]
 
 
+def test_what_lies_beyond_the_paper_is_said() -> None:
+    """Else it would look like a gap."""
+    strip = strip_of(tuple((90_000 if 100 <= n < 120 else 0,) for n in range(5000)))
+    page = pages(strip, ())[0]
+    assert "20 beyond the paper" in " ".join(w.text for w in page.words)
+    assert "beyond" not in " ".join(w.text for w in pages(SQUARE, ())[0].words)
+
+
+def test_what_stands_above_the_grid_has_room_there() -> None:
+    """At its fullest: with gaps, with samples beyond the paper, on one page of many, and a filter's long name."""
+    rows = tuple((None if n % 3 else n % 2 * 90_000,) for n in range(120_000))
+    strip = replace(strip_of(rows), format=replace(SQUARE.format, filters="0.05-150 Hz, mains 60 Hz, baseline"))
+    heading = [w for w in pages(strip, ("1", "2", "3"))[1].words if w.at[1] < TOP_MM]
+    assert len(heading) == 5
+    assert all(after.at[1] - before.at[1] > before.height_mm for before, after in pairwise(heading))
+    assert max(len(w.text) for w in heading) < 100, "as many letters as the paper is wide"
+
+
+def test_an_electrode_whose_offset_wanders_stays_on_the_paper() -> None:
+    """Each strip of ten seconds lies on its own middle, at true scale."""
+    strip = strip_of(tuple((n // 5000 * 50_000 + n % 50,) for n in range(15_000)))
+    page = pages(strip, ())[0]
+    assert sum(len(line.points) for line in traces(page)) == 15_000
+
+
+def test_twelve_leads_for_less_than_ten_seconds_are_all_drawn() -> None:
+    """In three by four the later columns would be empty."""
+    strip = strip_of(tuple((n % 9,) * 8 for n in range(1000)), EIGHT)
+    drawn = pages(strip, ())
+    titles = {w.text for page in drawn for w in page.words}
+    assert {lead.value for lead in EIGHT} | {"III (derived)", "aVF (derived)"} <= titles
+    assert sum(len(line.points) for page in drawn for line in traces(page)) == 12 * 1000
+
+
+def test_the_golden_twelve() -> None:
+    """A square of 1 mV in lead II, from 1.0 s to 1.2 s, and what Einthoven and Goldberger make of it: by hand."""
+    steps = {Lead.I: 0, Lead.II: 1000}
+    rows = tuple(tuple(steps.get(lead, 0) if n % 1250 in range(500, 600) else 0 for lead in EIGHT) for n in range(5000))
+    page = pages(strip_of(rows, EIGHT), ())[0]
+    heights = [max(y for _, y in line.points) - min(y for _, y in line.points) for line in traces(page)]
+    assert heights == pytest.approx([0, 5, 0, 0, 10, 5, 0, 0, 10, 10, 0, 0, 10], abs=0.002)
+    lefts = [line.points[0][0] for line in traces(page)]
+    assert lefts == pytest.approx([LEFT_MM + 62.5 * n for n in range(4)] * 3 + [LEFT_MM], abs=0.002)
+    avr, two = traces(page)[1], traces(page)[4]
+    assert max(y for _, y in avr.points) > avr.points[0][1], "aVR goes down where II goes up"
+    assert min(y for _, y in two.points) < two.points[0][1]
+    assert next(x - LEFT_MM for x, y in two.points if y < two.points[0][1] - 5) == pytest.approx(25)
+
+
+def test_columns_follow_one_another_where_a_quarter_is_no_whole_number_of_samples() -> None:
+    strip = strip_of(tuple((n % 9,) * 8 for n in range(1250)), EIGHT, "125")
+    lines = traces(pages(strip, ())[0])[:4]
+    assert sum(len(line.points) for line in lines) == 1250
+    assert all(after.points[0][0] - before.points[-1][0] == pytest.approx(0.2) for before, after in pairwise(lines))
+
+
+@pytest.mark.parametrize(
+    "rows", [((5,),), ((None,),), tuple((None,) for _ in range(5000)), tuple((-32768,) for _ in range(5000))]
+)
+def test_the_ends_of_what_a_strip_can_be_are_drawn(rows: tuple[Row, ...]) -> None:
+    page = pages(strip_of(rows), ())[0]
+    assert sum(len(line.points) for line in traces(page)) == {(5,): 2, (None,): 0, (-32768,): 5000}[rows[0]]
+    assert svg(page)
+    assert pdf([page], "EKG")
+
+
+def test_the_picture_in_the_readme_is_what_is_drawn_now() -> None:
+    """Written by: python docs/make_ekg.py"""
+    script = Path(__file__).parents[2] / "docs" / "make_ekg.py"
+    subprocess.run([sys.executable, script, "--check"], check=True)
+
+
 # --- EDF+ ------------------------------------------------------------------------------------------------------
 
 
@@ -167,8 +242,34 @@ def test_edf_has_the_devices_own_integers(tmp_path: Path, rate_hz: str, top: int
         assert (onset, duration, words) == (
             pytest.approx(100 / float(rate_hz)),
             pytest.approx(50 / float(rate_hz)),
-            "no sample",
+            "no sample@@ECG",
         )
+
+
+def test_edf_tells_a_saturated_sample_from_a_missing_one(tmp_path: Path) -> None:
+    """The lowest integer stands for both; the note of a gap names the lead, where others went on."""
+    rows = ((-(1 << 23), 1), (5, None), ((1 << 23) - 1, 2), (-(1 << 23), None))
+    strip = strip_of(rows, (Lead.I, Lead.II), "4")
+    path = tmp_path / "railed.bdf"
+    assert suffix(strip) == ".bdf"
+    save(strip, None, "x", path)
+    with pyedflib.EdfReader(str(path)) as reader:
+        assert reader.readSignal(0, digital=True).tolist() == [row[0] for row in rows]
+        notes = [(onset, text) for onset, _, text in zip(*reader.readAnnotations(), strict=True)]
+        assert notes == [(0.25, "no sample@@ECG II"), (0.75, "no sample@@ECG II")]
+
+
+def test_edf_begins_at_the_first_sample_to_the_microsecond(tmp_path: Path) -> None:
+    begun = datetime(2026, 11, 21, 23, 59, 59, 345_678, tzinfo=UTC)
+    save(SQUARE, begun, "x", tmp_path / "a.edf")
+    written = (tmp_path / "a.edf").read_bytes()
+    assert written[168:184] == b"21.11.2623.59.59"
+    assert b"+0.345678\x14\x14" in written, "EDF+ has the part of a second as the onset of the first annotation"
+
+
+def test_a_rate_that_edf_has_no_room_for_is_refused_and_not_filled_up(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        save(strip_of(((1,),), rate_hz="129.87013"), None, "x", tmp_path / "a.edf")
 
 
 # --- the command -----------------------------------------------------------------------------------------------
@@ -196,6 +297,20 @@ def test_render_draws_from_a_file(reading: Path, tmp_path: Path, name: str) -> N
     assert (tmp_path / name).read_bytes()[:5] in (b"<?xml", b"%PDF-")
 
 
+@pytest.mark.parametrize(
+    "damage", [{"rate_hz": 0}, {"leads": []}, {"leads": [{"lead": "I", "mdc": 131329, "data": "1"}] * 2}]
+)
+@pytest.mark.parametrize("words", [("render", "x.svg"), ("export", "x.edf")])
+def test_a_strip_that_cannot_be_one_is_refused(
+    reading: Path, tmp_path: Path, damage: dict[str, object], words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = json.loads(reading.read_text().splitlines()[1])
+    message["strip"] |= damage
+    reading.write_text(json.dumps(message))
+    assert main(["ekg", words[0], "--file", str(reading), "-o", str(tmp_path / words[1])]) == 65
+    assert "no EKG recording that can be drawn or exported" in capsys.readouterr().err
+
+
 def test_export_writes_edf_from_a_file(reading: Path, tmp_path: Path) -> None:
     assert main(["ekg", "export", "--file", str(reading), "--id", "7c9e", "-o", str(tmp_path / "ekg.edf")]) == 0
     with pyedflib.EdfReader(str(tmp_path / "ekg.edf")) as reader:
@@ -210,6 +325,9 @@ def test_export_writes_edf_from_a_file(reading: Path, tmp_path: Path) -> None:
         (["render", "--file", "FILE", "--id", "beef", "-o", "x.svg"], "no such EKG recording"),
         (["render", "--file", "missing.jsonl", "-o", "x.svg"], "cannot be read"),
         (["export", "--file", "FILE", "-o", "x.bdf"], "need .edf"),
+        (["record", "leads", "--seconds", "nan", "-c", "FILE"], "from 1 to 300 seconds"),
+        (["record", "leads", "--seconds=-70", "-c", "FILE"], "from 1 to 300 seconds"),
+        (["record", "leads", "--seconds", "inf", "-c", "FILE"], "from 1 to 300 seconds"),
         (["export", "--file", "FILE", "-o", "/no/such/place/x.edf"], "cannot be written"),
     ],
 )

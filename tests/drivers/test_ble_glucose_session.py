@@ -32,7 +32,7 @@ from devicebridge.sdk import (
 )
 from devicebridge.sdk.bluetooth import CURRENT_TIME, uuid16
 from devicebridge.sdk.gatt_device import Arrivals
-from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, State
+from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, State, memory_key
 from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import Access, AttError, Characteristic, GattPort, GattScenario, Service
 from devicebridge_drivers.ble_glucose import DRIVER
@@ -139,7 +139,7 @@ def test_a_first_meeting_reads_the_whole_memory_and_remembers_its_end() -> None:
     assert visit(meter, kept) is Loss.DISCONNECTED
     assert kept.records == ["11", "12", "13", "14"]
     assert [o.origin for o in kept.observations] == [Origin.STORED] * 3 + [Origin.LIVE]
-    assert kept.memory == {SERIAL: MARK}
+    assert kept.memory[SERIAL] == MARK
     assert meter.asked == [bytes([4, 1]), bytes([1, 1])]
 
 
@@ -155,17 +155,71 @@ def test_a_first_meeting_passes_over_what_is_old_and_remembers_it(rule: str, exp
     kept, options = Kept(), MeterOptions.model_validate({"first_download": rule})
     visit(Meter(MEMORY), kept, options)
     assert kept.records == expected
-    assert kept.memory == {SERIAL: MARK}
+    assert kept.memory[SERIAL] == MARK
     visit(Meter([*MEMORY, *numbered(15, 99)]), kept, options)
     assert kept.records == [*expected, "15"]
 
 
-def test_without_a_clock_nothing_is_live_and_nothing_recent() -> None:
+def test_without_a_clock_nothing_is_live_and_only_the_newest_may_be_recent() -> None:
     kept = Kept()
     visit(Meter(MEMORY, clock=None), kept, MeterOptions())
-    assert kept.observations == []
+    assert [(o.record, o.origin) for o in kept.observations] == [("14", Origin.STORED)]
+    assert len([e for e in kept.events if isinstance(e, Skipped)]) == len(MEMORY) - 1
     visit(Meter([*MEMORY, *numbered(15, 99)], clock=None), kept, MeterOptions())
-    assert [(o.record, o.origin) for o in kept.observations] == [("15", Origin.STORED)]
+    assert [(o.record, o.origin) for o in kept.observations[1:]] == [("15", Origin.STORED)]
+
+
+def test_without_a_clock_the_newest_of_a_memory_read_by_place_may_be_recent() -> None:
+    newest_first = [replace(r, sequence=n) for n, r in enumerate(reversed(MEMORY))]
+    kept = Kept()
+    visit(Meter(newest_first, clock=None, manufacturer="TaiDoc"), kept, MeterOptions())
+    assert [o.device_time for o in kept.observations] == [MEMORY[-1].base_time]
+
+
+def test_without_a_clock_a_site_that_wants_none_gets_none() -> None:
+    kept = Kept()
+    visit(Meter(MEMORY, clock=None), kept, MeterOptions(first_download="none"))
+    assert kept.observations == []
+
+
+def without_serial(meter: Meter) -> GattScenario:
+    scenario = meter.scenario("its serial number cannot be read")
+
+    def services() -> tuple[Service, ...]:
+        return tuple(s for s in scenario.services() if s.uuid != uuid16(0x180A))
+
+    return replace(scenario, services=services)
+
+
+LATER = [*MEMORY, *numbered(15, 99)]
+"""Measured on the day before the meter's present: at a first meeting it would be left out."""
+
+
+def test_a_meter_whose_serial_number_could_not_be_read_once_is_the_same() -> None:
+    kept = Kept(**{SERIAL: MARK, "serial": SERIAL})
+    visit(without_serial(Meter(LATER)), kept, MeterOptions())
+    assert kept.records == ["15"]
+    visit(Meter([*LATER, *numbered(16, 98)]), kept, MeterOptions())
+    assert kept.records == ["15", "16"]
+
+
+def test_a_serial_number_that_is_learned_later_takes_over() -> None:
+    kept = Kept()
+    visit(without_serial(Meter(MEMORY)), kept, MeterOptions())
+    visit(Meter(LATER), kept, MeterOptions())
+    assert kept.records == ["14", "15"]
+    visit(without_serial(Meter([*LATER, *numbered(16, 98)])), kept, MeterOptions())
+    assert kept.records == ["14", "15", "16"]
+
+
+def test_only_the_first_serial_number_takes_over() -> None:
+    kept = Kept()
+    identities = [DeviceIdentity(serial=serial) for serial in ("A", "B", None, "A")]
+    keys = [asyncio.run(memory_key(kept, identity, "/1")) for identity in [DeviceIdentity(), *identities]]
+    assert keys == ["records/1", "A/1", "B/1", "B/1", "A/1"]
+    kept.memory["records/1"] = MARK
+    assert [asyncio.run(memory_key(kept, identity, "/1")) for identity in identities[:2]] == ["A/1", "B/1"]
+    assert (kept.memory.get("A/1"), kept.memory.get("B/1")) == (MARK, None)
 
 
 def test_only_what_is_new_is_read_the_next_time() -> None:
@@ -181,7 +235,7 @@ def test_nothing_new() -> None:
     visit(meter, kept)
     assert kept.observations == []
     assert meter.asked[-1] == bytes([1, 3, 1, 14, 0])
-    assert kept.memory == {SERIAL: MARK}
+    assert kept.memory[SERIAL] == MARK
 
 
 def test_a_meter_that_was_reset_is_read_from_its_new_beginning() -> None:
@@ -217,7 +271,7 @@ def test_two_meters_are_not_confused() -> None:
 def test_an_empty_memory_was_a_first_meeting() -> None:
     kept = Kept()
     visit(Meter(()), kept, MeterOptions())
-    assert kept.memory == {SERIAL: "-"}
+    assert kept.memory[SERIAL] == "-"
     visit(Meter(numbered(1, 99)), kept, MeterOptions())
     assert kept.records == ["1"]
 
@@ -227,7 +281,7 @@ def test_what_cannot_be_gone_on_from_is_no_reason_to_pass_over_anything(strange:
     kept = Kept(**{SERIAL: strange})
     visit(Meter(MEMORY), kept, MeterOptions())
     assert kept.records == ["11", "12", "13", "14"]
-    assert kept.memory == {SERIAL: MARK}
+    assert kept.memory[SERIAL] == MARK
 
 
 def test_a_meter_that_knows_no_filter_is_read_whole() -> None:
@@ -240,7 +294,7 @@ def test_a_meter_that_knows_no_filter_is_read_whole() -> None:
 def test_f11_a_connection_that_breaks_is_made_good_by_the_next() -> None:
     kept = Kept()
     visit(Meter(MEMORY, hangs_up_after=2), kept)
-    assert kept.memory == {}
+    assert SERIAL not in kept.memory
     visit(Meter(MEMORY), kept)
     assert kept.records == ["11", "12", "11", "12", "13", "14"]
     assert len(set(kept.observations)) == 4  # the same, and so with the same ids
@@ -430,7 +484,7 @@ def test_fewer_records_than_were_counted_are_asked_for_again() -> None:
 def test_a_meter_that_refuses_its_records_is_not_passed_over_in_silence() -> None:
     kept = Kept()
     assert visit(scripted(lambda port, request: respond(port, request, result=2)), kept) is Loss.FAILED
-    assert kept.memory == {}
+    assert SERIAL not in kept.memory
 
 
 def test_f07_a_peripheral_without_a_control_point_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,9 +137,37 @@ def test_of_a_memory_that_broke_off_nothing_is_sent() -> None:
     outlet = Remembering()
     visit(Flex(results=VISIT, needed=1), outlet)
     assert outlet.observations == []
-    assert outlet.memory == {}
+    assert "SIM-OT-1" not in outlet.memory
     visit(Flex(results=VISIT, needed=3), outlet)
     assert len(outlet.observations) == 3
+
+
+@pytest.mark.parametrize("refused", [0, 1, 2])
+def test_a_record_that_is_refused_is_asked_for_again(refused: int) -> None:
+    """The others are not kept back by it. None of the meters' refusals says that there is no such record."""
+    outlet, sent = Remembering(), {140, 98, 105}
+    assert visit(Flex(results=VISIT, needed=3, refused=refused), outlet) is Loss.FAILED
+    assert {numbers(o)["glucose"] for o in outlet.observations} == sent - {VISIT[refused].mg_dl}
+    visit(Flex(results=VISIT, needed=3), outlet)
+    assert {numbers(o)["glucose"] for o in outlet.observations} == sent
+
+
+def test_a_record_that_is_refused_between_two_visits_is_asked_for_again() -> None:
+    outlet, later = Remembering(), [Result(131, ago(1)), Result(132, ago(2)), *VISIT]
+    visit(Flex(results=VISIT, needed=3), outlet)
+    assert visit(Flex(results=later, needed=3, refused=1), outlet) is Loss.FAILED
+    visit(Flex(results=later, needed=3), outlet)
+    assert [numbers(o)["glucose"] for o in outlet.observations] == [140, 98, 105, 131, 132, 131]
+    assert len(set(outlet.observations)) == 5  # the same, and so with the same ids
+
+
+def test_a_meter_whose_serial_number_could_not_be_read_once_is_the_same() -> None:
+    outlet = Remembering()
+    later = [Result(131, ago(30)), *VISIT]
+    visit(Flex(results=VISIT, needed=3), outlet)
+    scenario = Flex(results=later, needed=2).scenario("no serial number this time")
+    meet(DRIVER, GATT, replace(scenario, services=lambda: scenario.services()[:1]), outlet)
+    assert [numbers(o)["glucose"] for o in outlet.observations] == [140, 98, 105, 131]
 
 
 def test_a_meter_that_allows_nothing_wants_a_bond() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from devicebridge.sdk import Kind, MemoryOptions, Name, Observation, Origin, Unit, Value
-from devicebridge.sdk.memory import RECENT, Download, marker, send_whole
+from devicebridge.sdk.memory import AGE_MAX, RECENT, Download, marker, send_whole
 from support.cable import Kept
 
 NOW = datetime(2026, 11, 21, 14, 30)
@@ -62,14 +62,25 @@ def test_the_first_meeting(first: str, sent: list[tuple[str, ...]]) -> None:
     assert download([record(101, 0), *VISIT], kept.memory, first=first).sent == [("101",)]
 
 
-def test_nothing_is_recent_by_a_clock_that_cannot_be_read() -> None:
-    assert download(VISIT, now=None).sent == []
-    assert download([record(105, None)]).sent == []
+UNDATED = pytest.mark.parametrize("age", [None, -11, AGE_MAX // timedelta(minutes=1) + 1], ids=["none", "ahead", "old"])
+"""Stamps that do not tell how old a record is, in minutes."""
+
+
+def test_by_a_clock_that_cannot_be_read_the_newest_record_alone_is_sent_at_a_first_meeting() -> None:
+    """It may have been measured just now."""
+    kept = download(VISIT, now=None)
+    assert kept.sent == [("105",)]
+    assert [o.origin for o in kept.groups[0]] == [Origin.STORED]
+    assert download(VISIT, kept.memory, now=None).sent == []
+    assert download(VISIT, now=None, first="none").sent == []
     assert timedelta(minutes=10) == RECENT
 
 
-def test_a_stamp_far_ahead_of_the_clock_is_not_recent() -> None:
-    assert download([record(105, -11)]).sent == []
+@UNDATED
+def test_a_newest_record_whose_stamp_does_not_tell_its_age_is_sent(age: int | None) -> None:
+    assert download([record(105, age), record(99, age)]).sent == [("105",)]
+    assert download([record(105, age), record(99, 5), record(98, 11)]).sent == [("99",), ("105",)]
+    assert download([record(105, 11), record(99, age)]).sent == []
 
 
 def test_a_clock_set_back_hides_nothing() -> None:
@@ -171,6 +182,12 @@ def test_an_erased_memory_is_all_new(turned: bool) -> None:
     assert visits(VISIT, memory, turned=turned)[1] == visits([], memory, turned=turned)[1] == ["121", "120"]
 
 
-def test_nothing_of_a_whole_memory_is_recent_by_a_clock_that_cannot_be_read() -> None:
-    assert visits(VISIT, now=None) == [[]]
-    assert visits([record(105, None)]) == [[]]
+@ORDERS
+def test_by_a_clock_that_cannot_be_read_the_newest_of_a_whole_memory_alone_is_sent(turned: bool) -> None:
+    assert visits(VISIT, VISIT, now=None, turned=turned) == [["105"], []]
+    assert visits(VISIT, now=None, first="none", turned=turned) == [[]]
+
+
+@UNDATED
+def test_the_newest_of_a_whole_memory_is_sent_where_its_stamp_does_not_tell_its_age(age: int | None) -> None:
+    assert visits([record(105, age)]) == [["105"]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from devicebridge.sdk import (
     Noise,
     Observation,
     Origin,
+    Skipped,
     Status,
     Why,
 )
@@ -27,7 +30,7 @@ from devicebridge_drivers.viatom import DRIVER
 from devicebridge_drivers.viatom.codec import CHARACTERISTICS, codec, offline
 from devicebridge_drivers.viatom.frames import CuffAsk, RingAsk, ask_lepu, ask_ring, crc8, crc8_maxim
 from devicebridge_drivers.viatom.session import ViatomOptions
-from devicebridge_simulators.viatom import FINGER, FORBIDDEN, NO_FINGER, SIMULATOR, STORED, Cuff, clip, clip_second
+from devicebridge_simulators.viatom import FINGER, FORBIDDEN, NO_FINGER, SIMULATOR, STORED, Cuff, Reading, clip, clip_second
 from support.radio import Kept, Remembering, meet, numbers, play
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
@@ -156,11 +159,87 @@ def test_a_cuff_sends_what_it_shows_once() -> None:
 
 def test_what_a_cuff_measured_between_two_visits_is_stored() -> None:
     outlet = Remembering()
-    visit(Cuff(STORED[:1]).scenario("a visit"), outlet)
+    visit(Cuff(STORED[:1]).scenario("a visit", options={"first_download": "none"}), outlet)
     assert outlet.observations == []
     visit(Cuff(STORED).scenario("the next"), outlet)
     assert [(o.device_time, o.origin) for o in outlet.observations] == [(r.time, Origin.STORED) for r in STORED[1:]]
     assert Status.IRREGULAR_PULSE in outlet.observations[0].status
+
+
+SHOWS = (5,)
+HOUR = timedelta(hours=1)
+
+
+def cuff_visits(*memories: Sequence[Reading], states: Sequence[int] = SHOWS) -> list[list[tuple[int, str]]]:
+    """What is sent of each of these memories of one cuff: systolic pressure and origin."""
+    outlet, sent = Remembering(), []
+    for memory in memories:
+        before = len(outlet.observations)
+        visit(Cuff(memory, states).scenario("a visit"), outlet)
+        sent.append([(int(numbers(o)["systolic"]), o.origin.value) for o in outlet.observations[before:]])
+    return sent
+
+
+def taken(systolic: int, time: datetime) -> Reading:
+    return Reading(systolic, 80, 95, 70, time)
+
+
+@pytest.mark.parametrize("back", [HOUR, timedelta(days=365), timedelta(days=20000)], ids=["hour", "year", "unset"])
+def test_a_clock_set_back_hides_no_result(back: timedelta) -> None:
+    """As after a change of batteries: the records are in a ring, and told apart by themselves."""
+    now = STORED[2].time
+    two = [*STORED, taken(111, now - back)]
+    three = [*two, taken(112, now - back + timedelta(minutes=5))]
+    assert cuff_visits(STORED, two, three) == [[(128, "live")], [(111, "live")], [(112, "live")]]
+
+
+def test_a_full_ring_with_a_clock_set_back_hides_nothing_and_sends_nothing_twice() -> None:
+    now = STORED[2].time
+    two = [taken(111, now - 24 * HOUR), *STORED[1:]]
+    three = [two[0], taken(112, now - 23 * HOUR), taken(113, now - 22 * HOUR)]
+    assert cuff_visits(STORED, two, two, three) == [
+        [(128, "live")],
+        [(111, "live")],
+        [],
+        [(112, "stored"), (113, "live")],
+    ]
+
+
+def test_a_ring_is_sent_from_its_oldest_record_on() -> None:
+    outlet = Remembering()
+    visit(Cuff([STORED[2], *STORED[:2]], SHOWS).scenario("", options={"first_download": "all"}), outlet)
+    assert [o.device_time for o in outlet.observations] == [r.time for r in STORED]
+
+
+def test_where_a_ring_does_not_tell_which_record_is_the_newest_none_is_taken_for_what_is_shown() -> None:
+    """Twice the time goes back, round the ring: either may be the end of it."""
+    ring = [taken(111, STORED[0].time - HOUR), taken(112, STORED[0].time), taken(113, STORED[0].time - 2 * HOUR)]
+    ring.insert(0, taken(110, STORED[0].time - HOUR / 2))
+    assert sorted(cuff_visits(ring)[0]) == [(110, "stored"), (112, "stored")]
+
+
+def test_what_a_cuff_at_rest_measured_last_is_held_at_a_first_meeting() -> None:
+    """It may have been measured just now; what its clock says cannot be compared."""
+    outlet = Remembering()
+    visit(Cuff(STORED).scenario("at rest"), outlet)
+    assert [(o.device_time, o.origin) for o in outlet.observations] == [(STORED[2].time, Origin.STORED)]
+    assert len(outlet.noted(Skipped)) == 2
+
+
+def test_a_link_that_flaps_while_a_result_is_shown_gives_it_once() -> None:
+    assert cuff_visits(STORED, STORED, STORED) == [[(128, "live")], [], []]
+    unset = taken(128, datetime(1970, 1, 1, 0, 5))
+    assert cuff_visits([unset], [unset]) == [[(128, "live")], []]
+
+
+def test_a_long_memory_is_remembered_whole() -> None:
+    many = [taken(100 + n, STORED[0].time + n * HOUR) for n in range(99)]
+    more = [taken(99, STORED[2].time), *many[1:]]
+    assert cuff_visits(many, many, more) == [[(198, "live")], [], [(99, "live")]]
+
+
+def test_an_erased_cuff_is_read_anew() -> None:
+    assert cuff_visits(STORED, [], [taken(111, STORED[0].time)]) == [[(128, "live")], [], [(111, "live")]]
 
 
 def test_a_cuff_that_refuses_its_file_is_visited_again() -> None:
@@ -173,4 +252,4 @@ def test_a_second_measurement_needs_a_new_link() -> None:
     assert visit(SCENARIOS["cuff-again"], outlet) is Loss.DISCONNECTED
     assert len(outlet.noted(InProgress)) == 1
     visit(SCENARIOS["cuff-shown"], outlet)
-    assert outlet.observations == []  # it was the newest there was, and is known
+    assert [o.origin for o in outlet.observations] == [Origin.STORED]  # the newest there was, and known since

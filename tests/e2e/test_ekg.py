@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyedflib
 import pytest
@@ -13,7 +19,8 @@ import pytest
 from devicebridge.ekg.strip import MISSING
 from devicebridge.testing.broker import Broker
 from devicebridge_simulators.openbci import LEADS, heart, scenario
-from support.daemon import SITE, Daemon, Inbox, wait_for
+from support.daemon import SITE, Daemon, Inbox, inbox, wait_for
+from support.mosquitto import Mosquitto
 from support.serial_device import on_tcp
 
 SENT = heart(72, 60)
@@ -120,3 +127,97 @@ def test_edf_of_the_recorded_strip_opens_elsewhere(board: str, broker: Broker, r
         with pyedflib.EdfReader(exported.stdout.strip()) as file:
             columns = [file.readSignal(n, digital=True).tolist() for n in range(len(LEADS))]
             assert list(zip(*columns, strict=True)) == samples(reading)
+
+
+def test_a_strip_larger_than_the_broker_takes_is_parked_and_said(board: str, tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker", general="max_packet_size 3000") as small:
+        broker = Broker("mosquitto", small.port, "5")
+        with inbox(broker) as received, Daemon(tmp_path, broker, leads(board)) as daemon:
+            daemon.wait_ready()
+            wait_for(lambda: (received.latest("/leads/status") or {}).get("state") == "ok", "the board")
+            answer = wait_for(lambda: stored(record(daemon, "--seconds", "1", "--json")), "a strip")
+            listed = wait_for(lambda: parked(daemon), "the parked strip")
+            assert [(row["id"], row["reason"]) for row in listed] == [(answer["id"], "packet-too-large")]
+            wait_for(
+                lambda: (received.latest("/exam-1/status") or {}).get("outbox", {}).get("parked") == 1, "its being said"
+            )
+            assert not received.readings
+
+
+def stored(answer: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    return json.loads(answer.stdout) if answer.returncode == 0 else {}
+
+
+def parked(daemon: Daemon) -> list[dict[str, Any]]:
+    said = daemon.run("outbox", "list", "--state", "parked", "--json", "-c", str(daemon.config)).stdout
+    return [json.loads(line) for line in said.splitlines()]
+
+
+CONTINUOUS = '[devices.leads.ekg]\nrecord = "continuous"\nseconds = 1\n'
+
+
+@pytest.mark.long
+def test_f39_killed_at_any_moment_each_strip_is_whole_or_absent(
+    board: str, broker: Broker, received: Inbox, tmp_path: Path
+) -> None:
+    """Strip follows strip, so that every kill meets one under way, and some one that is just being stored."""
+    with Daemon(tmp_path, broker, leads(board, CONTINUOUS)) as daemon:
+        for turn in range(5):
+            daemon.wait_ready()
+            before = len(received.readings)
+            wait_for(lambda before=before: len(received.readings) > before, "a strip")
+            time.sleep(0.93 + 0.03 * turn)  # a strip takes a second: around the end of the next
+            daemon.kill()
+            daemon.start()
+        daemon.wait_ready()
+        wait_for(lambda: daemon.events("recording-missing") >= 5, "what is missing")
+        daemon.stop()
+    strips = {reading["id"]: samples(reading) for reading in received.readings}
+    assert len(strips) >= 5
+    for strip in strips.values():
+        first = SENT.index(strip[0])
+        assert strip == SENT[first : first + 250]
+
+
+def test_a_strip_that_a_stop_ends_is_absent_and_said_so(
+    board: str, broker: Broker, received: Inbox, tmp_path: Path
+) -> None:
+    with Daemon(tmp_path, broker, leads(board)) as daemon:
+        daemon.wait_ready()
+        wait_for(lambda: received.latest("/leads/wave"), "the live trace")
+        with asking(daemon, 30) as asked:
+            assert daemon.stop() < 2.5
+            _, said = asked.communicate(timeout=10)
+        assert asked.returncode == 69, said
+        assert "record again" in said
+        assert daemon.events("recording-broken") == 1
+        assert (received.latest("/leads/status") or {})["counts"]["ekg_recordings_broken"] == 1
+        assert not received.readings
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_ends_the_waiting_and_not_the_strip(board: str, broker: Broker, received: Inbox, tmp_path: Path) -> None:
+    with Daemon(tmp_path, broker, leads(board)) as daemon:
+        daemon.wait_ready()
+        wait_for(lambda: received.latest("/leads/wave"), "the live trace")
+        with asking(daemon, 4) as asked:
+            asked.send_signal(signal.SIGINT)
+            _, said = asked.communicate(timeout=10)
+        assert (asked.returncode, said) == (
+            130,
+            "the daemon goes on without you: the strip will be stored and published\n",
+        )
+        assert not received.readings
+        assert len(samples(wait_for(lambda: received.readings, "the strip")[0])) == 1000
+
+
+@contextmanager
+def asking(daemon: Daemon, seconds: int) -> Iterator[subprocess.Popen[str]]:
+    """The command, once it has asked."""
+    words = ("ekg", "record", "leads", "--seconds", str(seconds), "-c", str(daemon.config))
+    command = [sys.executable, "-m", "devicebridge", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asked:
+        assert asked.stdout is not None
+        assert "keep the patient still" in asked.stdout.readline()
+        wait_for(lambda: "a strip is being recorded" in record(daemon).stderr, "the recording")
+        yield asked

@@ -12,6 +12,7 @@ from typing import Any
 
 from devicebridge.config import EkgConfig
 from devicebridge.ekg.channel import Channel, Recorded
+from devicebridge.ekg.recording import Recording, Unrecorded
 from devicebridge.sdk import Lead, Strip, Unit, Wave, WaveFormat
 
 from .clock import ManualClock
@@ -29,7 +30,8 @@ TWO = WaveFormat(
 def wave(first: int, count: int, **changes: Any) -> Wave:
     """Each sample is its own index, and a thousand more in the second lead."""
     rows = tuple((index, 1000 + index) for index in range(first, first + count))
-    return Wave(**({"format": TWO, "first_index": first, "rows": rows} | changes))
+    given: dict[str, Any] = {"format": TWO, "first_index": first, "rows": rows}
+    return Wave(**(given | changes))
 
 
 class Kept:
@@ -38,15 +40,17 @@ class Kept:
     def __init__(self) -> None:
         self.strips: list[tuple[Strip, Recorded]] = []
         self.marks: list[uuid.UUID | None] = []
+        self.marked: dict[int, uuid.UUID | None] = {}
         self.disk = asyncio.Event()
         self.disk.set()
 
-    async def record(self, strip: Strip, recorded: Recorded, /) -> None:
+    async def record(self, recording: Recording, recorded: Recorded, /) -> None:
         await self.disk.wait()
-        self.strips.append((strip, recorded))
+        self.strips.append((recording.strip(), recorded))
 
-    async def mark_recording(self, id_: uuid.UUID | None, /) -> None:
+    async def mark_recording(self, place: int, id_: uuid.UUID | None, /) -> None:
         self.marks.append(id_)
+        self.marked[place] = id_
 
 
 class Bench:
@@ -58,7 +62,10 @@ class Bench:
         self.shown: list[dict[str, Any]] = []
         self.is_online = True
         self.counts: Counter[str] = Counter()
-        self.channel = Channel("leads", EkgConfig(**rule), self._show, self.clock, self.counts, simulated=True)
+        self.broken: list[Unrecorded] = []
+        self.channel = Channel(
+            "leads", EkgConfig(**rule), self._show, self.clock, self.counts, self.broken.append, simulated=True
+        )
         self.index = 0
 
     def _show(self, payload: bytes) -> bool:

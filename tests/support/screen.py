@@ -57,6 +57,10 @@ class Screen:
     def interrupt(self) -> None:
         os.write(self._terminal, b"\x03")
 
+    def close(self) -> None:
+        """The end of the input: Ctrl-D."""
+        os.write(self._terminal, b"\x04")
+
     def end(self) -> int:
         code = self.process.wait(20)
         self._reader.join(5)

@@ -27,8 +27,8 @@ from devicebridge.sdk import (
     UnexpectedDevice,
 )
 from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter, Moment, RunningClock
-from devicebridge.sdk.gatt_device import About, Arrivals, introduce
-from devicebridge.sdk.memory import RECENT, marker, send_whole
+from devicebridge.sdk.gatt_device import Arrivals, introduce
+from devicebridge.sdk.memory import is_recent, marker, send_whole
 from devicebridge.sdk.racp import ALL, RACP, RecordAccess, Result, from_sequence, memory_key
 
 from .codec import CONTEXT, MEASUREMENT, Codec, Measurement
@@ -61,7 +61,8 @@ async def session(link: GattLink, outlet: Outlet, options: MeterOptions) -> None
         about = await introduce(link, outlet)
         quirk = quirk_of(about.identity.manufacturer, about.identity.model, link.name)
         setter = ClockSetter(link, outlet, options, own=quirk.own_clock)
-        meter = (_ShiftingMeter if quirk.numbers_shift else _Meter)(outlet, options, about, quirk, setter)
+        key = await memory_key(outlet, about.identity)
+        meter = (_ShiftingMeter if quirk.numbers_shift else _Meter)(outlet, options, about.now, key, quirk, setter)
         access = RecordAccess(link, arrivals, outlet, meter.take)
         await meter.download(access)
         await setter.set_at(Moment.QUIET, meter.clock.now())
@@ -75,15 +76,17 @@ async def session(link: GattLink, outlet: Outlet, options: MeterOptions) -> None
 class _Meter:
     """One meter's memory. Emits each record as soon as it is whole."""
 
-    def __init__(self, outlet: Outlet, options: MemoryOptions, about: About, quirk: Quirk, setter: ClockSetter) -> None:
+    def __init__(
+        self, outlet: Outlet, options: MemoryOptions, now: datetime | None, key: str, quirk: Quirk, setter: ClockSetter
+    ) -> None:
         self._outlet = outlet
         self._options = options
-        self.clock = RunningClock(about.now)
-        self._key = memory_key(about.identity)
+        self.clock = RunningClock(now)
+        self._key = key
         self._codecs = {uuid: Codec(uuid) for uuid in (MEASUREMENT, CONTEXT)}
         self._joiner = Joiner(quirk)
         self._setter = setter
-        self._skipped: set[str] = set()  # the memory may have to be read twice
+        self._left_out: dict[str, Observation] = {}  # at a first meeting, as remembered: it may have to be read twice
         self._last: str | None = None  # what is remembered; None on the first meeting
         self._newest: str | None = None
         self._is_last_there = False
@@ -99,6 +102,7 @@ class _Meter:
             result = await self._read(access, ALL)
         if result not in _DONE:
             raise LinkLost(Loss.FAILED)
+        await self._leave_out()
         self._is_read = True
         await self._remember()
 
@@ -139,18 +143,29 @@ class _Meter:
             if self._newest == self._last:
                 self._is_last_there = True
             elif self._is_wanted(record):
-                await self._outlet.emit(self._setter.checked(_dated(record, self.clock.now())))
-            elif self._newest not in self._skipped:
-                self._skipped.add(self._newest)
-                self._outlet.note(Skipped())
+                await self._emit(record)
+            else:
+                self._left_out[self._newest] = record
             if self._is_read:
                 await self._remember()
 
-    def _is_wanted(self, record: Observation) -> bool:
+    async def _emit(self, record: Observation) -> None:
+        await self._outlet.emit(self._setter.checked(_dated(record, self.clock.now())))
+
+    def _is_wanted(self, record: Observation, *, is_newest: bool = False) -> bool:
         rule = self._options.first_download
         if self._last is not None or self._is_read or rule == "all":
             return True
-        return rule == "recent" and _age(record, self.clock.now()) <= RECENT
+        return rule == "recent" and is_recent(record, self.clock.now(), is_newest=is_newest)
+
+    async def _leave_out(self) -> None:
+        """What is not wanted at a first meeting; whether the newest is, may only be told now."""
+        newest = self._left_out.get(self._newest or "")
+        if newest is not None and self._is_wanted(newest, is_newest=True):
+            await self._emit(newest)
+            del self._left_out[self._newest or ""]
+        for _ in self._left_out:
+            self._outlet.note(Skipped())
 
     async def _remember(self) -> None:
         newest = self._newest or self._last or _EMPTY

@@ -149,7 +149,7 @@ class Oximeter:
         finally:
             self._stored = None
         if result in (Result.SUCCESS, Result.NO_RECORDS):
-            key = memory_key(about.identity)
+            key = await memory_key(self._outlet, about.identity)
             await send_whole(self._outlet, key, stored[::-1], about.now, self._options)
 
     async def take(self, characteristic: str, data: bytes) -> None:

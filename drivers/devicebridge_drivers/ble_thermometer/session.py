@@ -41,12 +41,14 @@ async def session(link: GattLink, outlet: Outlet, options: ThermometerOptions) -
     """Ends with LinkLost when the thermometer hangs up."""
     if not link.has(MEASUREMENT):
         raise UnexpectedDevice
+    # Before any value can come: a stream whose link breaks early must not be taken for readings, one by one.
+    interval_s = await _read_interval(link)
     # The measurement last: a thermometer may hang up as soon as it has sent what it has.
     wanted = [uuid for uuid in (INTERMEDIATE, MEASUREMENT) if link.has(uuid)]
     arrivals = Arrivals(await link.subscribe(*wanted))
     try:
         about = await introduce(link, outlet)
-        site, interval_s = await _read_site(link), await _read_interval(link)
+        site = await _read_site(link)
         habits = habits_of(link.name, about.identity.model)
         await habits.begin(link)
         codecs = {uuid: Codec(uuid, site) for uuid in wanted}

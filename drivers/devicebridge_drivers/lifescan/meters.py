@@ -12,7 +12,7 @@ from .codec import ACKNOWLEDGES, DISCONNECTS, ULTRAMINI, VERIO, Packet, encode, 
 
 RADIO_ANSWER_S = 2.0  # tidepool-org/uploader, oneTouchVerioBLE.js
 ANSWER_S = 1.0  # tidepool-org/uploader; the traces show answers within 0.7 s
-_NOT_ALLOWED = 0x07  # xDrip, VerioHelper.java: "check pairing"
+_NOT_ALLOWED = 0x07  # xDrip, VerioHelper.java: "check pairing"; 8 not supported, 9 not understood; none is "no record"
 _COUNT_RECORD = 501  # no UltraMini has it: the answer is how many there are (tidepool, oneTouchUltraMini.js)
 
 
@@ -22,7 +22,7 @@ class Meter(Protocol):
     async def count(self) -> int | None: ...
 
     async def record(self, index: int) -> Packet | None:
-        """0 is the newest. What has no group is no record, and keeps its place."""
+        """0 is the newest. What has no group is no record, and keeps its place; one that is refused may be one."""
         ...
 
 

@@ -51,7 +51,7 @@ async def session(link: ByteLink | GattLink, outlet: Outlet, options: LifescanOp
 async def _over_radio(link: GattLink, outlet: Outlet, options: LifescanOptions) -> None:
     async with line(link, outlet, NOTIFY, WRITE) as (values, about):
         interview = Interview(ReceiptLine(values), FragmentCodec(), outlet)
-        meter, key = VerioOverRadio(interview), memory_key(about.identity)
+        meter, key = VerioOverRadio(interview), await memory_key(outlet, about.identity)
         for _ in range(RADIO_TRIES):
             if await _read(meter, key, outlet, options):
                 break
@@ -88,18 +88,22 @@ async def _meet(meters: list[CabledMeter]) -> tuple[CabledMeter | None, str | No
 
 
 async def _read(meter: Meter, key: str, outlet: Outlet, options: LifescanOptions) -> bool:
-    """Whether every answer came. key: whose memory."""
+    """Whether every answer came. key: whose memory. Raises LinkLost where a record was refused, after the others have
+    been sent: it is asked for again."""
     now = await meter.clock()
     count = await meter.count() if now else None
     if now is None or count is None or count > RECORDS_MAX:
         return False
     outlet.note(DeviceClock(now))
-    download = await Download.begin(outlet, key, now, options)
+    download, is_whole = await Download.begin(outlet, key, now, options), True
     for index in range(count):
         record = await meter.record(index)
         if record is None:
             return False
+        is_whole = is_whole and record.name != "refused"
         if record.group and not download.take(record.group[0]):
             break
-    await download.finish()
+    await download.finish(is_whole=is_whole)
+    if not is_whole:
+        raise LinkLost(Loss.FAILED)
     return True

@@ -71,7 +71,7 @@ class _Monitor:
             await self._interview.rest(AGAIN_S)
             history = await self._history()
         records = await self._records()
-        key = f"{memory_key(self._about.identity)[:60]}/{history.user or 0}"
+        key = await memory_key(self._outlet, self._about.identity, f"/{history.user or 0}")
         download = await Download.begin(self._outlet, key, now or self._about.now, options)
         for record in reversed(records):
             if not download.take(record):

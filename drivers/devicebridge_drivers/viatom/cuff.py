@@ -2,9 +2,11 @@
 
 The memory is a file, and the cuff gives it once a connection (github.com/chalimov/viatom_bp2_ha, coordinator.py). So it
 is read when the cuff is at rest or shows a result; after a further measurement the link is given up, to be made anew.
-What the cuff shows while the file is read was measured just now: it is sent as such, and all else as stored. The
-records' times are of a zone that the cuff does not tell, so no clock is noted, and on the first meeting with
-`first_download` "recent" only what is shown counts. While the cuff works its values are progress.
+What the cuff shows while the file is read was measured just now: it is sent as such, and all else as stored. If the
+memory does not tell which record that is (see ring.py), all that it may be are sent as stored. The records' times are
+of a zone that the cuff does not tell, so no clock is noted, and on the first meeting with `first_download` "recent" only
+the newest record counts. A result that is still shown when the link is made anew is known by its record. While the cuff
+works its values are progress.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn, TypeVar
 
-from devicebridge.sdk import Frame, InProgress, LinkLost, Loss, MemoryOptions, Observation, Origin, Outlet
+from devicebridge.sdk import Frame, InProgress, LinkLost, Loss, MemoryOptions, Origin, Outlet, Skipped
 from devicebridge.sdk.interview import Interview
-from devicebridge.sdk.memory import Download, marker
 
 from . import pressure
 from .answers import Answer, FileOpened, FilePart, Info, State
 from .codec import BUSY, SHOWS_RESULT
 from .frames import CuffAsk, ask_lepu
+from .ring import Ring, recall, remember
 
 F = TypeVar("F", bound=Frame)
 
@@ -50,7 +52,9 @@ class _Cuff:
     async def run(self, options: MemoryOptions, key: str) -> NoReturn:
         was_busy, state = await self._until_at_rest()
         records = await self._read()
-        await self._send(records, is_fresh=was_busy or state in SHOWS_RESULT, key=key, options=options)
+        memory = Ring(records, await recall(self._outlet, key))
+        await self._send(memory, is_fresh=was_busy or state in SHOWS_RESULT, wants=options.first_download)
+        await remember(self._outlet, key, records)
         while True:
             was_busy, _ = await self._until_at_rest()
             if was_busy:
@@ -67,8 +71,8 @@ class _Cuff:
             await asyncio.sleep(POLL_S)
         return was_busy, state
 
-    async def _read(self) -> list[Observation]:
-        """The records, the newest first: they lie in a ring."""
+    async def _read(self) -> list[bytes]:
+        """The records, as they lie in the file."""
         size = (await self._ask(CuffAsk.FILE_OPEN, FileOpened, _FILE)).size
         if size > FILE_MAX_BYTES:
             raise LinkLost(Loss.UNEXPECTED_DATA)
@@ -81,20 +85,20 @@ class _Cuff:
         await self._ask(CuffAsk.FILE_CLOSE, Answer)
         if len(data) != size or not pressure.is_file(data):
             raise LinkLost(Loss.UNEXPECTED_DATA)
-        newest_first = sorted(pressure.records(data), key=lambda r: int.from_bytes(r[:4], "little"), reverse=True)
-        return [pressure.observe_record(record) for record in newest_first]
+        return list(pressure.records(data))
 
-    async def _send(self, records: list[Observation], *, is_fresh: bool, key: str, options: MemoryOptions) -> None:
-        last = await self._outlet.recall(key)
-        download = await Download.begin(self._outlet, key, None, options)
-        taken = 0
-        for index, record in enumerate(records):
-            if not download.take(replace(record, origin=Origin.LIVE) if is_fresh and not index else record):
-                break
-            taken += 1
-        if is_fresh and records and not taken and marker(records[0]) != last:
-            await self._outlet.emit(replace(records[0], origin=Origin.LIVE))
-        await download.finish()
+    async def _send(self, memory: Ring, *, is_fresh: bool, wants: str) -> None:
+        """At a first meeting only what is wanted; what is shown always is."""
+        shown = memory.newest if is_fresh and len(memory.newest) == 1 else ()
+        wants_newest = is_fresh or wants == "recent"
+        for record in memory.new():
+            observation = pressure.observe_record(record)
+            if record in shown:
+                await self._outlet.emit(replace(observation, origin=Origin.LIVE))
+            elif not memory.is_first or wants == "all" or (wants_newest and record in memory.newest):
+                await self._outlet.emit(observation)
+            else:
+                self._outlet.note(Skipped())
 
     async def _ask(self, ask: CuffAsk, kind: type[F], data: bytes = b"") -> F:
         """Raises LinkLost where there is no answer, or a refusal."""

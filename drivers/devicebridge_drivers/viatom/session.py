@@ -1,7 +1,8 @@
 """One connection to one of Viatom's devices, which its services tell, and a question where two kinds share one.
 
 - A clip (Nordic's UART) sends its values every second; nothing is written to it. Its result of a spot check is a
-  reading; while it makes one its values are not.
+  reading; while it makes one its values are not. A result has neither a time nor a number: if the link breaks while it
+  is shown and is made anew, it is a reading once more, for it may as well be another person's.
 - A ring is asked for its values every second. An O2Ring-S only where the option `o2ring_s_live` allows it.
 - A cuff: see cuff.py. An EKG device: see ecg.py.
 

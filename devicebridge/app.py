@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -20,15 +19,15 @@ from .fleet import Fleet
 from .health import DeviceHealth, DeviceState
 from .logs import Logger, place_of
 from .mistakes import ConfigError, Problem
-from .outbox import Fault, OpenReport, Outbox, OutboxFailed
-from .publisher import BrokerState, Phase, Publisher, Reason, client_id
+from .outbox import Fault, OpenReport, Outbox
+from .publisher import Phase, Publisher, client_id
 from .registry import RegistryError
 from .reload import ConfigFile, ConfigState, ConfigWord, changed_devices, for_the_next_start
 from .setbacks import Restraint
+from .status import OFFLINE, ROOM_SCHEMA, broker_status, outbox_status, refusal
 from .supervise import Device, Supervisor
 from .topics import Topics
 from .web.listen import serve
-from .words import BROKER, NOBODY_LISTENS, OUTBOX, REFUSALS_HIDDEN
 
 BREATH_S = 0.1
 """Between two rounds of status, so that a flapping device costs the broker little."""
@@ -43,7 +42,7 @@ of it must be over within 2 s, whatever hangs."""
 PUBLISHER_RETRY_S = 5.0
 
 NO_LONGER = b""
-"""The status of a device that was taken out of the config: an empty message removes a retained one."""
+"""The status of a device that is gone, or at a broker that we leave: an empty message removes a retained one."""
 
 SLEEP_CHECK_S = 5.0
 SLEEP_GAP_S = 15.0
@@ -154,7 +153,7 @@ class Daemon:
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._announce_devices(devices)
-                await self.publisher.farewell(self._topics.room_status, self._offline_status())
+                await self.publisher.farewell(self._topics.room_status, OFFLINE)
         self._sending.cancel()
         await asyncio.wait({self._sending}, timeout=timeout_s)
 
@@ -187,7 +186,7 @@ class Daemon:
             self.outbox,
             client_id=self._client_id(),
             will_topic=self._topics.room_status,
-            will_payload=self._offline_status(),
+            will_payload=OFFLINE,
             clock=self._clock,
             rng=self._rng,
             on_change=self._broker_changed,
@@ -250,6 +249,8 @@ class Daemon:
         """Takes leave of the old one properly: what it was given is answered for, and it says that we are offline."""
         assert self.publisher is not None
         self._is_moving = True
+        for name in self.fleet.healths:
+            self.publisher.announce(self._topics.device_status(name), NO_LONGER)
         await self._hang_up((), None)
         self._is_moving = False
         self.publisher.use(self._config.broker, self._client_id())
@@ -307,6 +308,8 @@ class Daemon:
     async def _announce(self, devices: Iterable[str]) -> None:
         assert self.publisher is not None
         room = await self.room_status()
+        if self._is_moving:
+            return  # the old broker has heard our last word
         if (refusing := room["outbox"]["fault"]) != self._refusing:
             self._refusing, devices = refusing, self.fleet.healths
         await self._announce_devices(devices)
@@ -322,7 +325,7 @@ class Daemon:
         """Once when lost, once when back."""
         assert self.publisher is not None
         state = self.publisher.state
-        refused = _refusal(state)
+        refused = refusal(state)
         now = (state.phase, state.reason, refused)
         if now != said:
             self._log.info("broker", phase=state.phase, reason=state.reason or refused, address=state.address)
@@ -333,9 +336,6 @@ class Daemon:
             self._log.info("ready", seconds=round((self._clock.now() - self._started_at).total_seconds(), 3))
         return now
 
-    def _offline_status(self) -> bytes:
-        return json.dumps({"schema": "devicebridge/room-status/1", "state": "offline"}).encode()
-
     def device_status(self, name: str) -> Mapping[str, Any]:
         return self.fleet.healths[name].status(cannot_save=self._refusing is not None)
 
@@ -343,60 +343,21 @@ class Daemon:
         assert self.publisher is not None
         broker = self.publisher.state
         return {
-            "schema": "devicebridge/room-status/1",
+            "schema": ROOM_SCHEMA,
             "state": "online",
             "version": __version__,
             "as_of": self._clock.now(),
             "started_at": self._started_at,
             "simulated": self._config.simulated,
-            "broker": {
-                "phase": broker.phase,
-                "reason": broker.reason,
-                "text": _broker_text(broker),
-                "address": broker.address,
-                "protocol": broker.protocol,
-                "reconnects": broker.reconnects,
-                "nobody_listening": broker.nobody_listening,
-                "refusals_visible": broker.refusals_visible,
-            },
-            "outbox": await self._outbox_status(),
+            "broker": broker_status(broker),
+            "outbox": await outbox_status(self.outbox, broker),
             "config": self.config_state.status,
             "devices": {name: health.state for name, health in self.fleet.healths.items()},
-        }
-
-    async def _outbox_status(self) -> Mapping[str, Any]:
-        try:
-            stats = await self.outbox.stats()
-        except OutboxFailed as error:
-            return {"fault": error.fault, "text": OUTBOX[error.fault]}
-        return {
-            "fault": stats.refusing,
-            "text": OUTBOX[stats.refusing] if stats.refusing else None,
-            "pending": stats.pending,
-            "oldest_pending_at": stats.oldest_pending_at,
-            "sent": stats.sent,
-            "parked": stats.parked,
-            "damaged": stats.damaged,
         }
 
     def _report_salvage(self, report: OpenReport) -> None:
         if report.moved_to or report.missing:
             self._log.error("outbox-salvaged", salvaged=report.salvaged, count=report.damaged, lost=report.missing)
-
-
-def _refusal(broker: BrokerState) -> Reason | None:
-    """Why a connected broker does not take a reading, or our status."""
-    return next((held.reason for held in broker.held), broker.status_refused)
-
-
-def _broker_text(broker: BrokerState) -> str | None:
-    """The gravest thing there is to say; None where all is well."""
-    reason = broker.reason or _refusal(broker)
-    if reason is not None:
-        return BROKER[reason]
-    if broker.nobody_listening:
-        return NOBODY_LISTENS
-    return None if broker.refusals_visible else REFUSALS_HIDDEN
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -142,11 +142,12 @@ def problems(
             continue  # only because none of its items is right, which is said of each
         at = item.get("ctx", {}).get("at", ())
         location = (*prefix, *item["loc"], *at)
-        found.append(Problem(source.place(location), *_explain(item, model, remedies or {})))
+        found.append(Problem(source.place(location), *explain(item, model, remedies or {})))
     return found
 
 
-def _explain(item: Mapping[str, Any], model: type[BaseModel], remedies: Mapping[str, str]) -> tuple[str, str]:
+def explain(item: Mapping[str, Any], model: type[BaseModel], remedies: Mapping[str, str]) -> tuple[str, str]:
+    """One of a ValidationError's errors of `model`: what is wrong, and what to do."""
     kind, location = item["type"], item["loc"]
     if kind == "extra_forbidden":
         known = _keys_at(model, location[:-1])

@@ -199,6 +199,8 @@ QUALITY_OF_STATUS: Mapping[Status, Quality] = {
     Status.UNEXPECTED_FORMAT: Quality.QUESTIONABLE,
     Status.LOW_BATTERY: Quality.OK,
     Status.CLOCK_UNSET: Quality.OK,
+    Status.TIME_REPEATED: Quality.OK,
+    Status.GATEWAY_CLOCK_SET: Quality.OK,
     Status.CONTROL_SOLUTION: Quality.TEST,
     Status.TEST_DATA: Quality.TEST,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .. import registry
@@ -23,6 +24,8 @@ from .watch import printable
 
 HEARD_S = 30.0
 """For a device to be heard that was named by its address."""
+WHOLE_S = 3.0
+"""Then for the rest of what it says of itself: name and services may come in another packet."""
 LOOK_S = 600.0
 """Then whoever is choosing has gone."""
 
@@ -67,12 +70,11 @@ class Chooser:
         return await self._asked(self._radio, around)
 
     async def _heard(self, radio: Radio, around: Neighbourhood, address: str) -> Neighbour:
-        async for sighting in radio.scan(HEARD_S):
-            around.hear(sighting)
-            if found := around.find(address):
-                return found
-        sentence = f"{printable(address)} was not heard within {HEARD_S:g} s; switch it on and bring it nearer"
-        raise CommandError(sentence)
+        await _listened(radio, around, HEARD_S, lambda: around.find(address) is not None)
+        await _listened(radio, around, WHOLE_S, lambda: (found := around.find(address)) is None or bool(found.drivers))
+        if (heard := around.find(address)) is None:
+            raise CommandError(f"{address} was not heard within {HEARD_S:g} s; switch it on and bring it nearer")
+        return heard
 
     async def _asked(self, radio: Radio, around: Neighbourhood) -> Neighbour | str:
         """A list that grows while the question is open."""
@@ -131,12 +133,8 @@ class Chooser:
     async def _driver(self, recognised: tuple[Recognition, ...], *, over_gatt: bool) -> Manifest:
         fitting = {m.id: m for m in self._known if (m.gatt if over_gatt else m.serial)}
         name = self._args.driver or await self._one_of(_ids(recognised) or tuple(fitting), bool(recognised))
-        if name in fitting:
-            return fitting[name]
-        if name in registry.names(registry.DRIVERS):
-            kind = "Bluetooth LE" if over_gatt else "serial"
-            raise CommandError(f"{name} reads no {kind} devices; devicebridge drivers lists those that do", EX_USAGE)
-        raise CommandError(f'no driver "{printable(name)[:40]}"; installed are: {", ".join(fitting)}', EX_USAGE)
+        check_driver(name, over_gatt=over_gatt)
+        return fitting[name]
 
     async def _one_of(self, ids: tuple[str, ...], recognised: bool) -> str:
         if recognised and len(ids) == 1:
@@ -148,6 +146,26 @@ class Chooser:
             title = next(m.title for m in self._known if m.id == name)
             self._console.say(f"{number:3}  {name:22} {title}")
         return await self._terminal.choose("Which of them is it? Type its number:", ids)
+
+
+def check_driver(name: str, *, over_gatt: bool | None) -> None:
+    """Raises CommandError where it cannot read such devices. over_gatt: None for either kind."""
+    installed = registry.names(registry.DRIVERS)
+    if name not in installed:
+        raise CommandError(f'no driver "{printable(name)[:40]}"; installed are: {", ".join(installed)}', EX_USAGE)
+    manifest = registry.driver(name).manifest
+    if over_gatt is not None and (manifest.gatt if over_gatt else manifest.serial) is None:
+        kind = "Bluetooth LE" if over_gatt else "serial"
+        raise CommandError(f"{name} reads no {kind} devices; devicebridge drivers lists those that do", EX_USAGE)
+
+
+async def _listened(radio: Radio, around: Neighbourhood, seconds: float, enough: Callable[[], bool]) -> None:
+    if enough():
+        return
+    async for sighting in radio.scan(seconds):
+        around.hear(sighting)
+        if enough():
+            return
 
 
 def _ids(recognised: tuple[Recognition, ...]) -> tuple[str, ...]:

@@ -9,16 +9,17 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..clock import SystemClock
+from ..config import REMEDIES as CONFIG_REMEDIES
 from ..config import DeviceConfig, Segment
 from ..health import REMEDIES
 from ..links.bonding import BondFailed, BondFailure
 from ..links.gatt import Radio
-from ..mistakes import ConfigError
+from ..mistakes import ConfigError, explain
 from ..outlet import DEVICE_TEXT_LIMIT
 from ..pairing.attempt import Attempt
 from ..pairing.configfile import ConfigEditor, Unwritable
@@ -28,13 +29,15 @@ from ..registry import driver as load_driver
 from ..sdk.driver import Manifest
 from ..sdk.links import LinkLost
 from ..sdk.values import Kind
-from ..web.client import Client, DaemonAbsent, DaemonRefused
 from ..words import BOND
-from .choose import Chooser, Found
+from .choose import Chooser, Found, check_driver
 from .errors import EX_CONFIG, EX_USAGE, CommandError
 from .inreach import open_radio
+from .reload import taken_up, told
 from .terminal import Console, PersonByFlags, PersonHere, Terminal
 from .watch import line, printable
+
+Model = TypeVar("Model", bound=BaseModel)
 
 SECONDS_MAX = 3600.0
 USB_PARTS = 3
@@ -100,6 +103,7 @@ class _Pair:
         self._terminal = terminal
         self._console = terminal or Console()
         self._editor = ConfigEditor(args.config)
+        self._editor.check_writable()
         self._said: set[Step] = set()
 
     async def run(self) -> int:
@@ -135,13 +139,8 @@ class _Pair:
             "baud": self._args.baud,
             "options": dict(map(_option, self._args.option)),
         }
-        try:
-            device = DeviceConfig.model_validate(table)
-            load_driver(found.manifest.id).options.model_validate(device.options)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise CommandError(f"{printable(where)}: {printable(first['msg'])}", EX_USAGE) from None
+        device = _valid(DeviceConfig, table)
+        _valid(load_driver(found.manifest.id).options, device.options)
         return device
 
     async def _tried(self, attempt: Attempt, found: Found) -> Trial | None:
@@ -210,21 +209,31 @@ class _Pair:
             self._console.say(_STEPS[step])
 
     def _report(self, name: str, device: DeviceConfig, trial: Trial | None, *, bonded: bool) -> None:
-        args, is_running = self._args, _daemon_runs(self._editor)
+        args, answer = self._args, taken_up(self._editor.config.outbox.path)
         if args.json:
             table = device.model_dump(exclude_defaults=True, exclude_none=True, mode="json")
             readings = [json.loads(payload) for payload in trial.payloads] if trial else None
             done = {"name": name, "device": table, "bonded": bonded, "readings": readings}
-            print(json.dumps({**done, "daemon_running": is_running}))
+            state = answer["state"] if answer else None
+            print(json.dumps({**done, "daemon_running": answer is not None, "daemon_config": state}))
             return
         self._console.say(f"{name} is in {args.config}; the file as it was is {args.config}.bak.")
-        started = f"Start it: devicebridge run -c {args.config}"
-        self._console.say("The running daemon takes it by itself." if is_running else started)
+        if answer is None:
+            self._console.say(f"Start it: devicebridge run -c {args.config}")
+        elif answer["state"] == "current":
+            self._console.say("The running daemon has taken it up.")
+        else:
+            for said in told(answer).splitlines():
+                self._console.say(said)
 
 
 def _check_flags(args: argparse.Namespace, terminal: Terminal | None) -> None:
     if not 0 < args.seconds <= SECONDS_MAX:
         raise CommandError(f"--seconds is a number above 0, up to {SECONDS_MAX:g}", EX_USAGE)
+    if args.driver is not None:
+        check_driver(args.driver, over_gatt=None if args.port is None and args.address is None else args.port is None)
+    if args.address is not None:
+        _valid(DeviceConfig, {"driver": "", "address": args.address})
     if args.passkey is not None and not (args.passkey.isascii() and args.passkey.isdigit() and len(args.passkey) == 6):
         raise CommandError("--passkey is the six digits that the device shows", EX_USAGE)
     if terminal is None:
@@ -234,6 +243,15 @@ def _check_flags(args: argparse.Namespace, terminal: Terminal | None) -> None:
             raise CommandError(f"there is no terminal to ask at; give {' and '.join(missing)}", EX_USAGE)
     if args.name is not None:
         _name(args.name, ())
+
+
+def _valid(model: type[Model], tree: Mapping[str, Any]) -> Model:
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where, (what, remedy) = ".".join(map(str, first["loc"])), explain(first, model, CONFIG_REMEDIES)
+        raise CommandError(printable(f"{where}: {what}; {remedy}"), EX_USAGE) from None
 
 
 def _name(word: str, taken: Mapping[str, object] | tuple[()]) -> str:
@@ -265,7 +283,7 @@ def _with_serial(device: DeviceConfig, trial: Trial | None, *, always: bool) -> 
 def _option(text: str) -> tuple[str, Any]:
     key, _, value = text.partition("=")
     try:
-        found = tomllib.loads(f"value = {value}")["value"]
+        (found,) = tomllib.loads(f"value = {value}").values()
     except ValueError:
         raise CommandError(f"--option is KEY=VALUE, a text in quotes, not {printable(text)[:60]}", EX_USAGE) from None
     return key.strip(), found
@@ -283,11 +301,3 @@ def _bond_words(reason: BondFailure, args: argparse.Namespace, terminal: Termina
         given = "the digits given are not the device's" if args.passkey else "the device wants six digits"
         return f"{given}; give those that it shows with --passkey, or run this at a terminal"
     return BOND[reason]
-
-
-def _daemon_runs(editor: ConfigEditor) -> bool:
-    try:
-        Client(editor.config.outbox.path).get("/v1/status")
-    except (DaemonAbsent, DaemonRefused):
-        return False
-    return True

@@ -109,15 +109,17 @@ class Terminal(Console):
 
 
 class PersonHere:
-    """`links.bonding.Person` at the terminal."""
+    """`links.bonding.Person` at the terminal. An input that has ended cancels."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
     async def passkey(self) -> int | None:
         for _ in range(TRIES):
-            answer = await self._terminal.ask("Type the six digits that the device shows (Enter alone cancels):")
-            digits = answer.replace(" ", "")
+            digits = ""
+            with suppress(CommandError):
+                answer = await self._terminal.ask("Type the six digits that the device shows (Enter alone cancels):")
+                digits = answer.replace(" ", "")
             if not digits:
                 return None
             if len(digits) == PASSKEY_DIGITS and digits.isascii() and digits.isdigit():
@@ -126,7 +128,9 @@ class PersonHere:
         return None
 
     async def is_same(self, number: int, /) -> bool:
-        return await self._terminal.confirm(f"Does the device show {number:06}?")
+        with suppress(CommandError):
+            return await self._terminal.confirm(f"Does the device show {number:06}?")
+        return False
 
     async def show(self, number: int, /) -> None:
         self._terminal.say(f"Type {number:06} on the device.")

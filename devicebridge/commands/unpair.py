@@ -15,6 +15,7 @@ from ..pairing.configfile import ConfigEditor, Unwritable
 from ..words import BOND
 from .errors import EX_CONFIG, EX_USAGE, CommandError
 from .inreach import open_radio
+from .reload import taken_up, told
 from .watch import printable
 
 UNBOND_S = 10.0
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The table first: a daemon that still read the device would ask for a bond."""
+    """The table first, and the daemon's word: one that still read the device would miss the bond."""
     try:
         editor = ConfigEditor(args.config)
         device = editor.config.devices[args.name]
@@ -40,14 +41,18 @@ def run(args: argparse.Namespace) -> int:
         ) from None
     except (ConfigError, Unwritable) as error:
         raise CommandError(str(error), EX_CONFIG) from None
+    answer = taken_up(editor.config.outbox.path)
     unbonded = device.address is not None and asyncio.run(_unbond(args, editor.config.bluetooth, device.address))
     if args.json:
-        print(json.dumps({"name": args.name, "unbonded": unbonded}))
+        state = answer["state"] if answer else None
+        print(json.dumps({"name": args.name, "unbonded": unbonded, "daemon_config": state}))
         return 0
     bond = " and no longer paired with this PC" if unbonded else ""
     print(f"{args.name} is out of {args.config}{bond}; the file as it was is {args.config}.bak.")
     if unbonded:
         print("The device keeps its own half of the bond; its menu clears that.")
+    if answer is not None and answer["state"] != "current":
+        print(told(answer))
     return 0
 
 

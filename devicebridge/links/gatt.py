@@ -31,6 +31,8 @@ NAME_MAX = 40
 """Characters of an advertised name that are kept: more than a legacy advertisement holds."""
 SIGHTINGS_TICK_S = 0.2
 """How often a `scan` hands on what was heard."""
+BOND_REACH_S = 30.0
+"""For a device to be heard that a person wants bonded: in pairing mode it advertises several times a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,11 @@ class Radio:
         if self._backend.bonds is None:
             raise BondFailed(BondFailure.UNSUPPORTED)
         with self._watch(address) as watch:
-            await watch.wait()
+            try:
+                async with asyncio.timeout(BOND_REACH_S):
+                    await watch.wait()
+            except TimeoutError:
+                raise BondFailed(BondFailure.NOT_IN_REACH) from None
             async with self._connecting:
                 await self._backend.bonds.bond(address, person)
 

@@ -7,11 +7,12 @@ took it. The only package that imports sqlite3.
     await outbox.close()
 """
 
-from .model import Entry, Fault, OpenReport, OutboxFailed, OutboxFull, Row, State, Stats
+from .model import LANE_BYTES, Entry, Fault, OpenReport, OutboxFailed, OutboxFull, Row, State, Stats
 from .outbox import Outbox
 from .store import read_only_rows
 
 __all__ = [
+    "LANE_BYTES",
     "Entry",
     "Fault",
     "OpenReport",

@@ -83,6 +83,10 @@ class Row:
     """Only from `rows`; the publisher's `pending` leaves it on the disk."""
 
 
+LANE_BYTES = 1 << 20
+"""Of payloads fetched from one lane at once: a long EKG strip is more by itself, and hundreds may wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     pending: int

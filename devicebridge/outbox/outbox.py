@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,6 +51,8 @@ class _Call:
 
     function: Callable[[Store], Any]
     done: asyncio.Future[Any]
+    first: bool = False
+    """Before what is to be stored at the same time, instead of waiting for its flush."""
     last: bool = False
 
 
@@ -121,12 +123,13 @@ class Outbox:
     async def pending(
         self, *, limit: int, after: Mapping[str, int] | None = None, lanes_excluded: Collection[str] = ()
     ) -> list[Row]:
-        """Of each lane its oldest pending rows, at most `limit`, those after `after[lane]` where given.
+        """Of each lane its oldest pending rows, those after `after[lane]` where given: at most `limit`, and no further
+        one once they have LANE_BYTES.
 
         Rows whose checksum fails are parked as "corrupt" instead. Marks of the last moment may not show yet: go on
         from the last row seen.
         """
-        return await self._call(lambda store: store.pending(after or {}, limit, lanes_excluded))
+        return await self._call(lambda store: store.pending(after or {}, limit, lanes_excluded), first=True)
 
     def settle(self, seq: int) -> None:
         """The broker took it."""
@@ -236,9 +239,9 @@ class Outbox:
 
         return self._call(both)
 
-    def _call(self, function: Callable[[Store], T], *, last: bool = False) -> asyncio.Future[T]:
+    def _call(self, function: Callable[[Store], T], *, first: bool = False, last: bool = False) -> asyncio.Future[T]:
         done: asyncio.Future[T] = self._future()
-        self._jobs.put(_Call(function, done, last))
+        self._jobs.put(_Call(function, done, first, last))
         return done
 
     def _future(self) -> asyncio.Future[Any]:
@@ -271,11 +274,11 @@ class Outbox:
         last = isinstance(report, Exception)
         while not last:
             batch = self._take()
+            calls = [job for job in batch if isinstance(job, _Call)]
+            self._serve(call for call in calls if call.first)
             self._commit([job for job in batch if isinstance(job, _Put)])
-            for call in batch:
-                if isinstance(call, _Call):
-                    self._answer([(call.done, self._outcome(call.function))])
-                    last = last or call.last
+            self._serve(call for call in calls if not call.first)
+            last = any(call.last for call in calls)
 
     def _take(self) -> list[_Job]:
         batch = [self._jobs.get()]
@@ -283,6 +286,10 @@ class Outbox:
             while len(batch) < GROUPS_AT_ONCE:
                 batch.append(self._jobs.get_nowait())
         return batch
+
+    def _serve(self, calls: Iterable[_Call]) -> None:
+        for call in calls:
+            self._answer([(call.done, self._outcome(call.function))])
 
     def _commit(self, puts: Sequence[_Put]) -> None:
         if not puts:

@@ -13,7 +13,7 @@ from typing import Any
 from ..clock import Clock
 from . import salvage, schema
 from .files import HighWater, HighWaterFile, Reserve
-from .model import Fault, OpenReport, OutboxFailed, OutboxFull, Row, State, Stats, checksum
+from .model import LANE_BYTES, Fault, OpenReport, OutboxFailed, OutboxFull, Row, State, Stats, checksum
 from .rows import (
     INSERT,
     LANES,
@@ -116,12 +116,16 @@ class Store:
             for (lane,) in self._db.execute(LANES).fetchall():
                 if lane in lanes_excluded:
                     continue
+                fetched_bytes = 0
                 for *found, crc in self._db.execute(PENDING, (lane, after.get(lane, 0), limit)):
                     row = to_row(*found)
                     if checksum(row.id, row.revision, row.topic, row.payload) == crc:
                         sound.append(row)
+                        fetched_bytes += len(row.payload)
                     else:
                         damaged.append(row.seq)
+                    if fetched_bytes >= LANE_BYTES:
+                        break
         if damaged:
             self.park(damaged, Fault.CORRUPT)
         return sound

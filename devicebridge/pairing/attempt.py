@@ -13,14 +13,15 @@ from ..clock import Clock
 from ..config import Config, DeviceConfig
 from ..links.bonding import BondFailed, BondFailure, Person
 from ..links.gatt import Radio
+from ..links.gatt_link import within
 from ..sdk.links import LinkLost, Loss
 from ..supervise import Device
 from .discover import bonded
 from .identity import CHANGES, Unidentifiable
 from .trial import Step, Trial, take
 
-BOND_S = 60.0
-"""For a device to be heard, and for a person to type six digits."""
+BOND_S = 90.0
+"""For a device to be heard, and for a person to type six digits: half a minute and a whole one."""
 UNDO_S = 5.0
 """For the system to forget a bond."""
 PROVISIONAL = "test"
@@ -60,8 +61,10 @@ class Attempt:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
-        await self._undo()
+        try:
+            await self._stack.aclose()
+        finally:
+            await self._undo()
 
     def keep(self) -> None:
         """The table is written: the bond stays."""
@@ -79,14 +82,14 @@ class Attempt:
                 raise Unidentifiable(CHANGES)
             self._pair_at_open = self.has_bonded = True
             return
-        before = await bonded(self._radio) or frozenset()
+        before = await bonded(self._radio)
         try:
-            async with asyncio.timeout(BOND_S):
-                await self._radio.bond(self.device.address, self._person)
+            await within(self._radio.bond(self.device.address, self._person), BOND_S)
         except TimeoutError:
-            raise BondFailed(BondFailure.NOT_IN_REACH) from None
+            raise BondFailed(BondFailure.TIMEOUT) from None
         finally:
-            self._made |= (await bonded(self._radio) or frozenset()) - before
+            if before is not None and (after := await bonded(self._radio)) is not None:
+                self._made |= _ours(after - before, self.device.address.upper(), identity=identity)
         self.has_bonded = True
         if identity:
             self._identify()
@@ -125,3 +128,10 @@ class Attempt:
             with suppress(BondFailed, TimeoutError):  # `devicebridge bonds` shows what is left
                 async with asyncio.timeout(UNDO_S):
                     await bonds.unbond(address)
+
+
+def _ours(new: frozenset[str], address: str, *, identity: bool) -> frozenset[str]:
+    """Others may bond at the same time: theirs is not ours to undo."""
+    if identity and address not in new and len(new) == 1:
+        return new
+    return new & {address}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import os
 import shutil
+import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from tomlkit.exceptions import TOMLKitError
 from ..assemble import device_problems
 from ..config import Config, DeviceConfig, parse
 from ..mistakes import ConfigError, ConfigText
+from ..outbox import OutboxFailed
+from ..outbox.files import FileLock
+
+REPLACE_TRIES, REPLACE_AGAIN_S = 20, 0.1
+"""Windows replaces no file that somebody has open, as the daemon or a virus scanner has for a moment."""
 
 
 class Unwritable(Exception):
@@ -36,6 +42,11 @@ class ConfigEditor:
         self._shown = path
         self._text = ConfigText.of(self._path).text
         self.config = self._checked(self._text)
+
+    def check_writable(self) -> None:
+        """Before a person goes to any trouble. Raises Unwritable."""
+        with self._alone():
+            pass
 
     def add(self, name: str, device: DeviceConfig) -> None:
         """Raises Unwritable, ConfigError."""
@@ -60,19 +71,38 @@ class ConfigEditor:
         if text is None:
             raise Unwritable(f"{self._shown} is written in a way that cannot be changed here; {remedy}")
         self._checked(text)
+        with self._alone():
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        present = self._path.read_bytes()
+        bom = codecs.BOM_UTF8 if present.startswith(codecs.BOM_UTF8) else b""
+        if present != bom + self._text.encode():
+            raise Unwritable(f"{self._shown} was changed by somebody else meanwhile; try again")
+        _write_whole(self._path.with_name(f"{self._path.name}.bak"), present, like=self._path)
+        _write_whole(self._path, bom + text.encode(), like=self._path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of two that write at once the second is told; a lock of a run that was killed holds nobody up."""
+        file = self._path.with_name(f"{self._path.name}.lock")
+        lock = FileLock(file)
         try:
-            present = self._path.read_bytes()
-            bom = codecs.BOM_UTF8 if present.startswith(codecs.BOM_UTF8) else b""
-            if present != bom + self._text.encode():
-                raise Unwritable(f"{self._shown} was changed by somebody else meanwhile; try again")
-            _write_whole(self._path.with_name(f"{self._path.name}.bak"), present, like=self._path)
-            _write_whole(self._path, bom + text.encode(), like=self._path)
+            lock.acquire()
+            try:
+                yield
+            finally:
+                lock.release()
+                with suppress(OSError):  # on Windows, where the next one has it open already
+                    file.unlink()
+        except OutboxFailed:
+            raise Unwritable(f"{self._shown} is being changed by another program just now; try again") from None
         except OSError as error:
             remedy = "run this as the user who may change it"
             raise Unwritable(f"{self._shown} cannot be written ({error.strerror}); {remedy}") from None
 
     def _checked(self, text: str) -> Config:
-        config = parse(text, self._path)
+        config = parse(text, self._shown)
         if problems := device_problems(config, ConfigText(self._shown, text)):
             raise ConfigError(problems)
         return config
@@ -159,11 +189,20 @@ def _write_whole(path: Path, data: bytes, *, like: Path) -> None:
             os.fsync(stream.fileno())
         shutil.copymode(like, partial)
         _copy_owner(like, partial)
-        partial.replace(path)
+        _take_place(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _take_place(partial: Path, path: Path) -> None:
+    for _ in range(REPLACE_TRIES - 1):
+        with suppress(PermissionError):
+            partial.replace(path)
+            return
+        time.sleep(REPLACE_AGAIN_S)
+    partial.replace(path)
 
 
 def _copy_owner(like: Path, path: Path) -> None:
@@ -174,11 +213,12 @@ def _copy_owner(like: Path, path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """So that the new name survives a power cut; Windows has nothing of the kind."""
+    """So that the new name survives a power cut; Windows has nothing of the kind, nor have some network shares."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

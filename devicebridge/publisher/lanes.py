@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..outbox import Row
+from ..outbox import LANE_BYTES, Row
 from .reasons import Reason
 
 LANE_ROWS = 64
@@ -38,6 +38,11 @@ class Lane:
     more: bool = True
     """The disk may hold rows that are not in the queue."""
     hold: Hold | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """It needs no more rows now."""
+        return len(self.queue) >= LANE_ROWS // 2 or sum(len(row.payload) for row in self.queue) >= LANE_BYTES
 
     @property
     def fetched_seq(self) -> int:
@@ -86,18 +91,19 @@ class Lanes:
 
     def full(self) -> frozenset[str]:
         """Those that need no more rows now."""
-        return frozenset(lane.name for lane in self if len(lane.queue) >= LANE_ROWS // 2)
+        return frozenset(lane.name for lane in self if lane.is_full)
 
     def fetched(self) -> dict[str, int]:
         return {lane.name: lane.fetched_seq for lane in self}
 
     def fill(self, rows: Sequence[Row], excluded: frozenset[str]) -> None:
-        given: dict[str, int] = {}
+        given: dict[str, list[int]] = {}
         for row in rows:
             self[row.lane].queue.append(row)
-            given[row.lane] = given.get(row.lane, 0) + 1
+            given.setdefault(row.lane, []).append(len(row.payload))
         for lane in self:
-            lane.more = lane.name in excluded or given.get(lane.name, 0) >= LANE_ROWS
+            sizes = given.get(lane.name, [])
+            lane.more = lane.name in excluded or len(sizes) >= LANE_ROWS or sum(sizes) >= LANE_BYTES
 
     def forget(self) -> None:
         """What was fetched may be out of date; it is fetched again."""

@@ -150,7 +150,7 @@ class Mistyping(Reader):
         (Security(answer=Answer.VANISH), Reader, BondFailure.VANISHED),
     ],
 )
-def test_no_bond_and_why(security: Security, person: type[Reader], reason: BondFailure, bus: str) -> None:
+def test_f15_no_bond_and_why(security: Security, person: type[Reader], reason: BondFailure, bus: str) -> None:
     async def story(here: Room) -> None:
         there = await here.ether.add(thing(), "only", period_s=0, security=security)
         assert await fails(here, there.address, person(there)) is reason
@@ -160,7 +160,7 @@ def test_no_bond_and_why(security: Security, person: type[Reader], reason: BondF
     run(story, bus)
 
 
-def test_a_second_attempt_after_a_wrong_passkey_succeeds(bus: str) -> None:
+def test_f15_a_second_attempt_after_a_wrong_passkey_succeeds(bus: str) -> None:
     async def story(here: Room) -> None:
         there = await here.ether.add(thing(), "only", period_s=0, security=Security(manner=Manner.PASSKEY))
         assert await fails(here, there.address, Mistyping(there)) is BondFailure.WRONG_PASSKEY
@@ -202,7 +202,7 @@ def test_a_device_that_goes_while_the_person_thinks_frees_the_person(bus: str) -
     run(story, bus)
 
 
-def test_a_person_who_does_not_answer_is_a_time_out_and_another_attempt_is_possible(bus: str) -> None:
+def test_f15_a_person_who_does_not_answer_is_a_time_out_and_another_attempt_is_possible(bus: str) -> None:
     async def story(here: Room) -> None:
         there = await here.ether.add(thing(), "only", period_s=0, security=Security(manner=Manner.PASSKEY))
         person = Hesitating(there)

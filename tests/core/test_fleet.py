@@ -203,7 +203,7 @@ def test_a_device_that_was_never_heard_leaves_at_once_and_others_do_not_notice(r
     run(scenario)
 
 
-def test_what_no_supervisor_can_contain_ends_the_fleet(run: Callable[[Any], None]) -> None:
+def test_f06_what_no_supervisor_can_contain_ends_the_fleet(run: Callable[[Any], None]) -> None:
     async def scenario(rig: Rig) -> None:
         rig.fleet.start([device(Stuck())])
         with pytest.raises(StuckPorts):

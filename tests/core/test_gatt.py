@@ -653,5 +653,5 @@ def test_f52_a_call_that_will_not_be_cancelled_is_left_behind() -> None:
     ],
     ids=str,
 )
-def test_every_error_out_of_bleak_has_a_reason(error: Exception, reason: Loss) -> None:
+def test_f12_every_error_out_of_bleak_has_a_reason(error: Exception, reason: Loss) -> None:
     assert loss_of(error) is reason

@@ -171,6 +171,9 @@ def test_f23_a_jump_of_our_own_clock_between_the_clock_reading_and_the_measureme
     assert live["origin"] == "live"
     assert received - datetime.fromisoformat(live["measured_at"]) == timedelta(seconds=7)
     assert stored["origin"] == "stored"
+    assert live["status"] == stored["status"] == ["gateway-clock-set"]
+    [after] = intake.entries((fresh,))
+    assert json.loads(after.payload)["status"] == [], "only what lies across the jump"
 
 
 def test_f22_a_record_from_before_the_change_of_the_clocks_keeps_its_local_time() -> None:
@@ -200,6 +203,20 @@ def test_f22_the_repeated_hour_is_the_one_nearest_to_arrival() -> None:
         assert message["measured_at"] == f"2026-11-01T01:30:00{offset}"
 
 
+def test_f22_an_hour_that_came_twice_is_marked_where_only_the_stamp_tells_it() -> None:
+    """A meter that agrees with us at 10:00 CST, and whose record says 01:30: before or after it followed the change?"""
+    instant = datetime(2026, 11, 1, 16, 0, tzinfo=UTC)
+    now = datetime(2026, 11, 1, 10, 0, 0)
+    for hour, marks in ((1, ["time-repeated"]), (3, [])):
+        message = published(stamped(2026, 11, 1, hour, 30, 0), device_now=now, now=instant)
+        assert (message["clock"], message["status"]) == ("device-synced", marks)
+        assert message["measured_at"] == f"2026-11-01T0{hour}:30:00-06:00"
+    live = published(
+        stamped(2026, 11, 1, 1, 30, 0), device_now=datetime(2026, 11, 1, 1, 31), now=instant.replace(hour=7, minute=31)
+    )
+    assert live["status"] == [], "one that has just come is of the hour it came in"
+
+
 def test_f22_correction_crosses_a_clock_change_by_elapsed_time() -> None:
     """A device still on summer time an hour after the change: its own elapsed minutes decide."""
     instant = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)  # 02:00 CST; the device shows 03:00
@@ -225,7 +242,7 @@ def test_f08_f16_the_id_is_the_same_for_the_same_measurement_wherever_it_is_hear
     assert id_of(replace(BP, record="7")) == id_of(replace(BP, record="7"))
 
 
-def test_without_a_key_of_the_devices_own_each_reading_is_its_own() -> None:
+def test_f08_without_a_key_of_the_devices_own_each_reading_is_its_own() -> None:
     assert id_of(BP) != id_of(BP)
     never_set = stamped(2000, 1, 1, 0, 0, 0)
     assert id_of(never_set) != id_of(never_set), "a stuck clock must not make one measurement of two"
@@ -239,7 +256,7 @@ def test_on_a_cable_the_devices_serial_is_its_identity_where_it_gives_one() -> N
     assert id_of(once, cable) != id_of(once, other_cable)
 
 
-def test_control_and_test_data_go_to_quarantine() -> None:
+def test_f59_control_and_test_data_go_to_quarantine() -> None:
     intake = Intake(SOURCE, CHICAGO, FixedClock())
     [entry] = intake.entries((replace(BP, status=frozenset({Status.TEST_DATA})),))
     assert entry.topic == "devicebridge/v1/main-street/exam-3/cuff/quarantine"
@@ -251,3 +268,14 @@ def test_control_and_test_data_go_to_quarantine() -> None:
 def test_f59_simulated_readings_say_so() -> None:
     intake = Intake(replace(SOURCE, simulated=True), CHICAGO, FixedClock())
     assert json.loads(intake.entries((BP,))[0].payload)["simulated"] is True
+
+
+@pytest.mark.parametrize("origin", Origin)
+def test_f58_nobody_is_guessed_whatever_the_time_of_the_measurement(origin: Origin) -> None:
+    """Of the last patient, of before the visit, of a user's place in the device's memory: a person says whose it is."""
+    for when in ((2026, 11, 21, 10, 32, 0), (2026, 11, 21, 8, 0, 0), (2026, 11, 20, 10, 0, 0)):
+        observation = replace(stamped(*when, origin=origin), device_user=2)
+        message = published(observation, device_now=datetime(2026, 11, 21, 10, 32, 7))
+        assert (message["subject"], message["device"]["user"]) == (None, 2)
+        assert message["state"] == "preliminary"
+        assert message["origin"] == ("live" if when[3:5] == (10, 32) and origin is Origin.LIVE else "stored")

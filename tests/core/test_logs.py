@@ -39,8 +39,17 @@ def test_json_lines_in_a_capped_file(tmp_path: Path) -> None:
     assert "128" not in line
 
 
-def test_an_exception_is_named_by_its_place_never_its_text() -> None:
+def test_f48_an_exception_is_named_by_its_place_never_its_text() -> None:
     try:
         raise ValueError("MRN 12345")
     except ValueError as error:
         assert place_of(error).startswith("test_logs.py:")
+
+
+def test_f50_the_files_of_the_log_are_capped_in_size_and_number(tmp_path: Path) -> None:
+    log = configure(LogConfig(file=tmp_path / "log", max_mib=1, files=2))
+    for _ in range(30_000):
+        log.info("device", reason="x" * 100)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["log", "log.1"]
+    assert all(file.stat().st_size <= 1 << 20 for file in files)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from devicebridge.outbox import Entry, Fault, Outbox, OutboxFailed, State, read_only_rows
+from devicebridge.outbox import LANE_BYTES, Entry, Fault, Outbox, OutboxFailed, State, read_only_rows
 from devicebridge.outbox.schema import MIGRATIONS, connect, create, migrate, pragma
 from support.clock import START
 from support.waiting import until
@@ -113,6 +113,20 @@ def test_32_callers_share_flushes_and_each_keeps_its_order(open_outbox, entry):
                 lane = [row for row in rows if row.lane == f"lane-{number:02d}"]
                 assert ids(lane) == [number * 100 + n for n in range(20)]
                 assert [row.seq for row in lane] == sorted(row.seq for row in lane)
+
+    asyncio.run(main())
+
+
+def test_pending_gives_no_more_of_a_lane_than_a_bound_of_bytes(open_outbox, entry):
+    """Long EKG strips are megabytes, and after an outage hundreds wait."""
+
+    async def main():
+        async with open_outbox() as outbox:
+            large = b"x" * (LANE_BYTES // 2 + 1)
+            await outbox.put([replace(entry(n, lane="leads"), payload=large) for n in range(5)])
+            await outbox.put([entry(9, lane="scale")])
+            assert ids(await outbox.pending(limit=10)) == [0, 1, 9]
+            assert ids(await outbox.pending(limit=10, after={"leads": 4})) == [4, 9]
 
     asyncio.run(main())
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ pytest.importorskip("bumble", reason="the simulated radio needs bumble")
 from devicebridge.clock import SystemClock
 from devicebridge.config import DeviceConfig
 from devicebridge.links.advertised import AddressKind
-from devicebridge.links.bonding import BondFailed, BondFailure
-from devicebridge.links.gatt import Sighting
+from devicebridge.links.bonding import BondedDevice, BondFailed, BondFailure, Bonds, Person
+from devicebridge.links.gatt import Radio, Sighting
 from devicebridge.pairing.attempt import Attempt
 from devicebridge.pairing.identity import Unidentifiable, needs_bond
 from devicebridge.pairing.trial import Step
@@ -258,6 +260,95 @@ def test_an_attempt_that_is_cancelled_midway_leaves_nothing(tmp_path: Path) -> N
         running.cancel()
         await asyncio.wait({running})
         assert await held(there) == []
+
+    play(test, Security())
+
+
+@dataclass
+class Shared:
+    """The bonds of a system that others use too.
+
+    busy: does not tell them, once. other: somebody else bonds with this address at the same time. deaf: takes no
+    notice of a cancellation, as what awaits asyncio.wait_for on Python 3.11 may.
+    """
+
+    real: Bonds
+    busy: bool = False
+    other: str | None = None
+    deaf: bool = False
+
+    async def bond(self, address: str, person: Person, /) -> None:
+        await self.real.bond(address, person)
+        if self.other is not None:
+            await self.real.bond(self.other, person)
+        if self.deaf:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async def unbond(self, address: str, /) -> bool:
+        return await self.real.unbond(address)
+
+    async def list(self) -> tuple[BondedDevice, ...]:
+        if self.busy:
+            self.busy = False
+            raise BondFailed(BondFailure.ADAPTER)
+        return await self.real.list()
+
+
+@asynccontextmanager
+async def shared(there: Scene) -> AsyncIterator[tuple[Scene, Shared]]:
+    async with there.ether.radio() as backend:
+        assert backend.bonds is not None
+        bonds = Shared(backend.bonds)
+        radio = Radio(replace(backend, bonds=bonds), clock=SystemClock())
+        await radio.start()
+        try:
+            yield replace(there, radio=radio), bonds
+        finally:
+            await radio.stop()
+
+
+def test_a_system_that_did_not_tell_its_bonds_loses_none_of_them(tmp_path: Path) -> None:
+    async def test(there: Scene) -> None:
+        other = await there.ether.add(SIMULATOR, "normal", period_s=0, security=Security())
+        async with shared(there) as (here, bonds):
+            await here.radio.bond(other.address, Answers())
+            bonds.busy = True
+            async with attempt(here, tmp_path) as trying:
+                await trying.bond()
+            assert other.address in await held(here)
+
+    play(test, Security())
+
+
+def test_a_bond_that_somebody_else_makes_meanwhile_is_theirs(tmp_path: Path) -> None:
+    async def test(there: Scene) -> None:
+        other = await there.ether.add(SIMULATOR, "normal", period_s=0, security=Security())
+        async with shared(there) as (here, bonds):
+            bonds.other = other.address
+            async with attempt(here, tmp_path) as trying:
+                await trying.bond()
+            assert await held(here) == [other.address]
+
+    play(test, Security())
+
+
+def test_a_cancellation_that_a_system_swallows_ends_the_attempt_all_the_same(tmp_path: Path) -> None:
+    async def test(there: Scene) -> None:
+        async with shared(there) as (here, bonds):
+            bonds.deaf = True
+
+            async def run() -> None:
+                async with attempt(here, tmp_path) as trying:
+                    await trying.bond()
+                    await asyncio.Event().wait()
+
+            running = asyncio.create_task(run())
+            await until(lambda: here.cuff.bonded)
+            running.cancel()
+            await asyncio.wait({running}, timeout=5)
+            assert running.done()
+            assert await held(here) == []
 
     play(test, Security())
 

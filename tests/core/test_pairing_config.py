@@ -6,15 +6,18 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicebridge.config import DeviceConfig
+from devicebridge.config import DeviceConfig, load
 from devicebridge.mistakes import ConfigError
+from devicebridge.outbox.files import FileLock
 from devicebridge.pairing.configfile import ConfigEditor, Unwritable
 from support.pairing import CONFIG
 
@@ -169,6 +172,61 @@ def test_a_file_that_somebody_else_changed_meanwhile_is_left_to_them(file: Path)
     with pytest.raises(Unwritable, match="changed by somebody else"):
         editor.add("cuff", CUFF)
     untouched(file, (CONFIG + "# mine\n").encode())
+
+
+def test_two_who_write_at_once_lose_nothing_of_each_other(file: Path) -> None:
+    """Each has either its own table in the file, or a sentence."""
+    count = 8
+    editors = [ConfigEditor(file) for _ in range(count)]
+    ready = threading.Barrier(count)
+
+    def add(number: int) -> bool:
+        device = DeviceConfig(driver="nonin", port=f"COM{number}")
+        ready.wait()
+        try:
+            editors[number].add(f"device-{number}", device)
+        except Unwritable:
+            return False
+        return True
+
+    with ThreadPoolExecutor(count) as pool:
+        written = list(pool.map(add, range(count)))
+    devices = {f"device-{number}" for number in range(count) if written[number]}
+    assert len(devices) == 1
+    assert set(tomllib.loads(file.read_text())["devices"]) == devices
+    assert backup(file).read_text() == CONFIG
+    assert others(file) == []
+
+
+def test_one_who_writes_just_now_is_not_disturbed(file: Path) -> None:
+    lock = FileLock(file.with_name("room.toml.lock"))
+    lock.acquire()
+    with pytest.raises(Unwritable, match="is being changed by another program"):
+        ConfigEditor(file).add("cuff", CUFF)
+    lock.release()
+    ConfigEditor(file).add("cuff", CUFF)
+    assert others(file) == []
+
+
+def test_relative_paths_of_a_linked_config_begin_at_the_link(tmp_path: Path) -> None:
+    """As for the daemon, which is given the same path."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "room.toml").write_text(CONFIG)
+    link = tmp_path / "room.toml"
+    link.symlink_to(tmp_path / "real" / "room.toml")
+    assert ConfigEditor(link).config.outbox.path == load(link).outbox.path
+
+
+def test_a_program_that_reads_the_file_for_a_moment_does_not_keep_it_from_being_written(file: Path) -> None:
+    """Windows replaces no file that somebody has open: the daemon, a virus scanner."""
+    stream = file.open("rb")
+    closing = threading.Timer(0.3, stream.close)
+    closing.start()
+    try:
+        ConfigEditor(file).add("cuff", CUFF)
+    finally:
+        closing.join()
+    assert "cuff" in ConfigEditor(file).config.devices
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="a folder where nothing can be made")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import paho.mqtt.client as mqtt
@@ -12,7 +13,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from devicebridge.config import TlsConfig
-from devicebridge.outbox import State
+from devicebridge.outbox import LANE_BYTES, State
 from devicebridge.publisher import Phase, Reason, client_id
 from support import mosquitto
 from support.authority import DAY, Authority
@@ -59,6 +60,19 @@ def test_readings_arrive_with_their_ids(rig, entry, broker_in, quick):
                 assert [m.properties.UserProperty for m in readings] == [[("id", entry(n).id)] for n in range(100)]
                 assert {m.properties.ContentType for m in readings} == {"application/json"}
                 assert not r.state.nobody_listening
+
+    asyncio.run(main())
+
+
+def test_rows_larger_than_what_is_fetched_at_once_arrive_in_order(rig, entry, broker_in, quick):
+    async def main():
+        with broker_in() as broker, Listener(broker.port) as listener:
+            async with rig(broker.port, with_clock=quick) as r:
+                sent = [replace(entry(n), payload=bytes([n]) * (LANE_BYTES * 2 // 3)) for n in range(7)]
+                await r.outbox.put(sent)
+                await until(lambda: r.publisher.counters.acknowledged == 7)
+                await until(lambda: len(listener.messages) == 7)
+                assert [m.payload for m in listener.messages] == [e.payload for e in sent]
 
     asyncio.run(main())
 

@@ -212,7 +212,7 @@ def test_f03_memory_stays_flat_over_100_mb() -> None:
 
 
 @lines
-def test_f03_a_reader_that_is_busy_holds_the_device_back(serve: Serve, reason: Loss) -> None:
+def test_f03_f57_a_reader_that_is_busy_holds_the_device_back(serve: Serve, reason: Loss) -> None:
     """With nobody reading, no more than the inbox and the system's own buffers are taken in; nothing is lost."""
 
     async def test() -> None:

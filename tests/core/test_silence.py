@@ -94,7 +94,7 @@ def test_the_bond_is_what_the_links_have_shown(clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("driver", registry.names(registry.DRIVERS))
-def test_every_driver_that_polls_its_device_has_a_silence_budget(driver: str) -> None:
+def test_f52_every_driver_that_polls_its_device_has_a_silence_budget(driver: str) -> None:
     """Of a serial line the idle time-out is one; a budget longer than a clinic's patience is none."""
     manifest = registry.driver(driver).manifest
     rhythm: Rhythm = manifest.rhythm

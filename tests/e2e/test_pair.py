@@ -86,9 +86,53 @@ def test_a_cuff_is_paired_beside_a_running_daemon_which_takes_it(
             terminal.type(room.displayed())
             terminal.expect(r"Is that what the device shows\? \[y/n\]")
             terminal.type("y")
-            terminal.expect("The running daemon takes it by itself")
+            terminal.expect("The running daemon has taken it up")
             assert terminal.end() == 0
         wait_for(lambda: received.readings, "a reading of the paired cuff")
+
+
+def test_a_daemon_that_cannot_take_the_device_is_not_said_to(broker: Broker, tmp_path: Path) -> None:
+    from support.serial_device import nonin_on_tcp
+
+    with nonin_on_tcp("spot") as port, Daemon(tmp_path, broker) as daemon:
+        daemon.wait_ready()
+        daemon.config.write_text(daemon.config.read_text().replace('"exam-1"', '"exam-2"'))
+        done = run("pair", "-c", daemon.config, "--port", port, "--driver", "nonin", "--name", "oximeter")
+        assert done.returncode == 0, done.stderr
+        assert "has to be started again:\nsite: has changed;" in done.stderr
+        undone = run("unpair", "oximeter", "-c", daemon.config, "--json")
+        assert json.loads(undone.stdout) == {"name": "oximeter", "unbonded": False, "daemon_config": "restart-needed"}
+        daemon.stop()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--address", "cuff"), 'address: "cuff" is not allowed here; write it as C0:26:DA:01:02:03'),
+        (("--address", "C0:26:DA:01:02:03", "--driver", "nope"), 'no driver "nope"; installed are: '),
+        (("--address", "C0:26:DA:01:02:03", "--driver", "suretemp"), "suretemp reads no Bluetooth LE devices; "),
+        (("--port", "socket://127.0.0.1:9", "--driver", "ble-glucose"), "ble-glucose reads no serial devices; "),
+        (("--port", "socket://127.0.0.1:9", "--driver", "nonin", "--baud", "3"), 'baud: "3": input should be greater'),
+        (
+            ("--port", "socket://127.0.0.1:9", "--driver", "nonin", "--option", "steady=1"),
+            'steady: unknown key; did you mean "steady_s"?',
+        ),
+        (("--port", "socket://127.0.0.1:9", "--driver", "nonin", "--option", "x=1\ny=2"), "--option is KEY=VALUE"),
+    ],
+)
+def test_wrong_words_are_told_at_once_and_how_to_mend_them(flags: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    """There is no radio: none is asked."""
+    done = run("pair", "-c", written(tmp_path, ""), "--name", "cuff", *flags)
+    assert (done.returncode, words in done.stderr) == (64, True), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_config_that_cannot_be_written_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    config = written(tmp_path, "")
+    config.with_name("room.toml.lock").mkdir()  # in the way, whoever runs this
+    done = run("pair", "-c", config, "--address", "C0:26:DA:01:02:03", "--name", "cuff")
+    assert done.returncode == 78
+    assert "cannot be written" in done.stderr
 
 
 def test_without_a_terminal_and_without_flags_it_says_what_is_missing(tmp_path: Path) -> None:
@@ -253,6 +297,20 @@ def test_ctrl_c_at_any_question_leaves_nothing_behind(until: str, tmp_path: Path
             assert terminal.end() == 130, terminal.text
             assert "Traceback" not in terminal.text
         assert config.read_text() == CONFIG + room.bluetooth
+        assert bonds(config) == []
+
+
+@needs_terminal
+@pytest.mark.parametrize("manner", [Manner.PASSKEY, Manner.COMPARE])
+def test_an_input_that_ends_while_it_pairs_is_a_no(manner: Manner, tmp_path: Path) -> None:
+    with cuff_room(tmp_path, Security(manner=manner)) as room:
+        config = written(tmp_path, room.bluetooth)
+        with screen("pair", "-c", str(config), "--address", room.address, "--name", "cuff") as terminal:
+            terminal.expect(r"six digits that the device shows|Does the device show")
+            terminal.close()
+            terminal.expect("pairing was cancelled; nothing was changed here")
+            assert terminal.end() == 69, terminal.text
+            assert "Traceback" not in terminal.text
         assert bonds(config) == []
 
 

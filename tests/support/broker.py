@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-CONNECT, CONNACK, PUBLISH, PUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 12, 13, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 12, 13, 14
 
 # Section 2.2.2.2: identifier to type.
 _BYTE = {0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A}
@@ -101,6 +101,8 @@ class Broker:
     def __init__(self) -> None:
         self.connections: list[Connected] = []
         self.published: list[Published] = []
+        self.kinds: set[int] = set()
+        """Of packets that came."""
         self.on_connect: Callable[[Connected], Reply] = lambda connected: Accept()
         self.on_publish: Callable[[Published], Reply] = lambda published: Ack()
         self.attempts = 0
@@ -119,6 +121,12 @@ class Broker:
 
     def disconnect(self, code: int) -> None:
         self._reply(self._writers[-1], Disconnect(code), 0)
+
+    def push(self, topic: str, payload: bytes, *, qos: int) -> None:
+        """A message that nobody asked for."""
+        name = topic.encode()
+        body = len(name).to_bytes(2, "big") + name + (b"\x00\x01" if qos else b"") + b"\x00" + payload
+        self._writers[-1].write(bytes([PUBLISH << 4 | qos << 1]) + _length(len(body)) + body)
 
     def hang_up(self) -> None:
         for writer in self._writers:
@@ -154,6 +162,7 @@ class Broker:
         connected: Connected | None = None
         while not writer.is_closing():
             kind, flags, body = await _read_packet(reader)
+            self.kinds.add(kind)
             if kind == CONNECT:
                 connected = _connect(body)
                 self.connections.append(connected)
@@ -191,6 +200,15 @@ class Broker:
 def _packet(kind: int, body: bytes) -> bytes:
     assert len(body) < 128
     return bytes([kind << 4, len(body)]) + body
+
+
+def _length(number: int) -> bytes:
+    """A variable byte integer: MQTT 5.0, section 1.5.5."""
+    found = bytearray()
+    while number >= 128:
+        found.append(number % 128 | 128)
+        number //= 128
+    return bytes([*found, number])
 
 
 async def _read_packet(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:

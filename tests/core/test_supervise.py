@@ -22,6 +22,7 @@ from devicebridge.intake import Intake, Source
 from devicebridge.logs import configure
 from devicebridge.outbox import Outbox
 from devicebridge.sdk import (
+    Absent,
     Battery,
     ByteLink,
     ClockOutcome,
@@ -102,7 +103,7 @@ class _Chunks:
 
 def weight(number: int) -> Observation:
     values = (Value(Name.WEIGHT, Unit.KG, Decimal(number)),)
-    return Observation(kind=Kind.WEIGHT, values=values, raw=bytes([number]), record=str(number))
+    return Observation(kind=Kind.WEIGHT, values=values, raw=bytes([number % 256]), record=str(number))
 
 
 async def one_reading_a_byte(link: ByteLink, outlet: Outlet, _options: Options) -> None:
@@ -177,7 +178,7 @@ class Rig:
         await asyncio.gather(task, return_exceptions=True)
         rows = await self.outbox.rows(limit=1000)
         await self.outbox.close()
-        return [json.loads(row.payload)["values"][0]["value"] for row in rows]
+        return [json.loads(row.payload)["values"][0].get("value") for row in rows]
 
 
 def run(rig: Rig, sessions: int) -> list[int]:
@@ -412,3 +413,16 @@ def test_a_code_that_no_table_knows_is_the_drivers_fault_and_stores_nothing(tmp_
     rig = Rig(tmp_path, session, Script())
     assert run(rig, sessions=2) == []
     assert (DeviceState.FAULT, None) in rig.states
+
+
+def test_f10_values_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
+    """What the device could not measure, and what it sent that cannot be: 5,000 kg."""
+
+    async def session(_link: ByteLink, outlet: Outlet, _options: Options) -> None:
+        absent = Value(Name.WEIGHT, Unit.KG, absent=Absent.ERROR)
+        await outlet.emit(weight(80), Observation(kind=Kind.WEIGHT, values=(absent,), raw=b"E"), weight(5000))
+        raise LinkLost(Loss.DISCONNECTED)
+
+    rig = Rig(tmp_path, session, Script())
+    asyncio.run(rig.run_until(lambda: rig.health.counts["readings"] == 3))
+    assert rig.health.counts["without_number"] == 2

@@ -34,7 +34,7 @@ def room(driver: str, port: str, other_port: str) -> str:
 
 
 @pytest.mark.parametrize("driver", ["hangs", "exits", "tells", "tells-late"])
-def test_the_others_go_on_and_the_daemon_stops_when_told(
+def test_f48_f51_f52_the_others_go_on_and_the_daemon_stops_when_told(
     driver: str, port: str, other_port: str, broker: Broker, received: Inbox, tmp_path: Path
 ) -> None:
     site = rude.install(tmp_path)

@@ -15,8 +15,8 @@ from ..sdk.links import Loss
 
 CHUNK_BYTES = 4_096  # one read: what an operating system keeps for a serial line
 READ_WAKE_S = 0.25
-"""How often a reading thread looks whether it should end; pyserial can cancel only some ports. Closing waits so long, and
-this is most of what an idle daemon costs: at 0.1 s eight ports took 0.4 % of a core."""
+"""How often a reading thread looks whether it should end; pyserial can cancel only some ports. Closing waits so long.
+This is most of what an idle daemon costs: at 0.1 s eight ports took 0.4 % of a core."""
 WRITE_TIMEOUT_S = 5.0  # a command is some bytes, which leave in milliseconds even at 300 baud
 
 _ERRNO = {

@@ -8,10 +8,9 @@ Such a device cannot be asked for less. So what of its memory is published is de
 - At the first meeting with a device `first_download` says what of its memory is wanted. "recent": ten minutes, by its
   present time, or, where that is not known, before the last act of the burst. What is not wanted is noted as Skipped.
 - What was measured just now is always published.
-- A connection in which anything came makes them acquainted, remembered by the device's serial number, and for this
-  configured device where the number cannot be read; then the first number that can be is taken for its. One that
-  breaks in the midst of a first meeting, or is stopped, counts: what is sent later is published, as stored, for nothing
-  may be passed over for good because a link was bad.
+- A connection in which anything came makes them acquainted. One that breaks in the midst of a first meeting, or is
+  stopped, counts: what is sent later is published, as stored, for nothing may be passed over for good because a link
+  was bad.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from .acquaintance import Acquaintance
 from .bluetooth import CURRENT_TIME, date_time
 from .clock_setting import ClockSetter, Moment, RunningClock
 from .codec import Codec, Frame, Noise, Why
@@ -44,7 +44,6 @@ AHEAD_TOLERANCE = timedelta(minutes=2)
 EARLIER_ACTS = 32
 """Nobody takes more measurements in ten minutes."""
 
-_MET, _UNNAMED = "met", "unnamed"
 Group = tuple[Observation, ...]
 
 
@@ -71,7 +70,7 @@ class Burst:
         gap_s: float = GAP_S,
     ) -> None:
         self._outlet = outlet
-        self._about = about
+        self._acquaintance = Acquaintance(outlet, about.identity)
         self._wants = options.first_download
         self._setter = setter
         self._join = join
@@ -90,15 +89,17 @@ class Burst:
         codecs: Mapping[str, Codec],
         *,
         in_progress: str | None = None,
+        begin: Callable[[], Awaitable[None]] = _nothing,
         when_quiet: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         """Until LinkLost. codecs: by characteristic. in_progress: the one whose frames say that it is measuring.
 
-        when_quiet: called when all that the device had to send has come; may raise LinkLost. Values of CURRENT_TIME, if
-        it is subscribed to, are for the setter of the clock.
+        begin: has the device send. when_quiet: called when all that it had to send has come. Both may raise LinkLost.
+        Values of CURRENT_TIME, if it is subscribed to, are for the setter of the clock.
         """
-        self._is_first = not await self._are_acquainted()
         try:
+            self._is_first = not await self._acquaintance.is_made()
+            await begin()
             await self._setter.set_at(Moment.START, self._clock.now())
             while True:
                 arrived = await arrivals.next(self._patience_s())
@@ -222,27 +223,9 @@ class Burst:
             return None
         return now - stamp
 
-    async def _are_acquainted(self) -> bool:
-        known = await self._outlet.recall(_MET)
-        if (key := self._key()) == _MET:
-            return known is not None
-        return known == _UNNAMED or await self._outlet.recall(key) is not None
-
     async def _get_acquainted(self) -> None:
-        if self._is_quiet:
-            return  # nothing has come
-        if (key := self._key()) == _MET:
-            if await self._outlet.recall(_MET) is None:
-                await self._outlet.remember(_MET, _UNNAMED)
-            return
-        for each in (key, _MET):
-            if await self._outlet.recall(each) != _MET:
-                await self._outlet.remember(each, _MET)
-
-    def _key(self) -> str:
-        """What it is known by."""
-        serial = "".join(c for c in self._about.identity.serial or "" if c.isprintable())
-        return f"{_MET} {serial}"[:64] if serial else _MET
+        if not self._is_quiet:  # something has come
+            await self._acquaintance.make()
 
 
 def _stored(group: Group) -> Group:

@@ -41,8 +41,8 @@ class ClockOptions(Options):
 
 class Moment(Enum):
     """When a clock is set. QUIET: when all that the device had to send has come, if it is off by more than seconds.
-    START: at each connection before anything comes. ASKED: when the device first notifies its time, and only if that
-    is off by more than ten minutes."""
+    START: at each connection before what comes is read. ASKED: when the device first notifies its time, and only if
+    that is off by more than ten minutes."""
 
     QUIET = auto()
     START = auto()

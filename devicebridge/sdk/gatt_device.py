@@ -1,6 +1,7 @@
 """What sessions with Bluetooth LE devices have in common.
 
-Subscribe first, so that no value is missed (they wait in the link meanwhile), then `introduce`, then read what came.
+Subscribe first, so that no value is missed (they wait in the link meanwhile), then `introduce`, then read what came;
+`finished` where a device has its confirmation of each value and will not send it again.
 A read that fails is left out: if the link has gone, the values say so again after the last of them. So is a write of
 what a device only may need.
 """
@@ -9,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 from .bluetooth import (
     BATTERY_LEVEL,
@@ -27,6 +29,11 @@ from .bluetooth import (
 from .links import GattLink, LinkLost, Loss
 from .outlet import Battery, DeviceClock, DeviceIdentity, Outlet
 
+T = TypeVar("T")
+
+ANSWER_AFTER_STOP_S = 0.3
+"""For the questions that are left. The core leaves a session alone half a second after it has stopped it."""
+
 KEPT_VALUES = 100
 """What may come while an answer is awaited: more than any device sends unasked."""
 
@@ -37,6 +44,26 @@ class About:
 
     identity: DeviceIdentity
     now: datetime | None
+
+
+STRANGER = About(DeviceIdentity(), None)
+"""Of whom nothing is known."""
+
+
+async def finished(asking: Coroutine[Any, Any, T], unanswered: T) -> T:
+    """What comes of asking, or `unanswered`, if the session is stopped before: then the next wait is what is stopped,
+    by whoever can read what has come until now."""
+    task = asyncio.ensure_future(asking)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,), timeout=ANSWER_AFTER_STOP_S)
+        is_answered = task.done()
+        task.cancel()
+        if (session := asyncio.current_task()) is not None:
+            session.uncancel()
+            session.cancel()
+        return task.result() if is_answered else unanswered
 
 
 async def introduce(link: GattLink, outlet: Outlet) -> About:

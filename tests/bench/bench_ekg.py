@@ -3,8 +3,8 @@
     python tests/bench/bench_ekg.py [--seconds 600] [--only twelve|eight]
 
 "twelve" is one electrocardiograph of twelve leads at 500 Hz; "eight" is eight OpenBCI boards of eight leads at 250 Hz.
-They are simulated, on TCP ports, at their own pace; strip after strip is recorded, and sent to a subscriber of mosquitto.
-The baseline is a program that only empties the same ports. Exit code 1 where a sample of a strip was lost or
+They are simulated, on TCP ports, at their own pace; strip after strip is recorded and sent to a subscriber. The
+baseline is a program that only empties the same ports. Exit code 1 where a sample of a strip was lost or
 altered, or two strips do not join.
 """
 
@@ -189,11 +189,10 @@ def report(
     lost, dropped = (sum(c.get(word, 0) for c in counts) for word in ("ekg_lost", "ekg_chunks_dropped"))
     print(f"{name}: {kind.devices} x {kind.driver}, {kind.rate_hz} Hz")
     print(f"  strips {sum(map(len, strips.values()))} of {STRIP_S} s: {total} samples a lead, {total - right} wrong")
+    print(f"  strips that do not join the one before: {joins}; samples lost on the line: {lost}")
+    print(f"  live chunks: {chunks} arrived, {dropped} dropped")
     print(
-        f"  strips that do not join the one before: {joins}; lost before us {lost}; live chunks {chunks}, dropped {dropped}"
-    )
-    print(
-        f"  daemon {cost.cpu_percent:.1f} % of a core, {cost.first_mib:.1f} MiB, at most {cost.most_mib:.1f} MiB later"
+        f"  daemon {cost.cpu_percent:.1f} % of a core; {cost.first_mib:.1f} MiB, later {cost.most_mib:.1f} MiB at most"
     )
     print(f"  a program that only empties the ports: {baseline.cpu_percent:.1f} % of a core")
     print(f"  the simulator: {simulating[0]:.1f} % with the daemon, {simulating[1]:.1f} % without")

@@ -62,6 +62,7 @@ from devicebridge_simulators.ble_pulse_oximeter import (
     replay,
 )
 from devicebridge_simulators.ble_pulse_oximeter import Oximetry as Shown
+from support import virtual_time
 from support.radio import Remembering, meet
 from support.site import Site
 
@@ -433,6 +434,25 @@ def test_f18_a_memory_without_an_end_is_given_up_and_none_of_it_is_live() -> Non
     with pytest.raises(LinkLost, match="flooded"):
         asyncio.run(asyncio.wait_for(DRIVER.session(Endless(), kept, PulseOximeterOptions()), 20))
     assert kept.observations == []
+
+
+class Late(Endless):
+    """An oximeter that does not mark what is stored, and sends it after the time for that is over."""
+
+    async def subscribe(self, *_: str) -> AsyncIterator[tuple[str, bytes]]:
+        async def values() -> AsyncIterator[tuple[str, bytes]]:
+            await asyncio.sleep(3 * racp.TIMEOUT_S)
+            yield SPOT_CHECK, Shown(Decimal(98), Decimal(64)).encode_spot_check(CLOCK)
+            raise LinkLost(Loss.DISCONNECTED)
+
+        return values()
+
+
+def test_what_comes_of_a_memory_after_its_time_is_not_taken_for_live() -> None:
+    kept = Kept()
+    with pytest.raises(LinkLost, match="disconnected"):
+        virtual_time.run(DRIVER.session(Late(), kept, PulseOximeterOptions()))
+    assert [(o.values[0].value, o.origin) for o in kept.observations] == [(98, Origin.STORED)]
 
 
 class Visited(Endless):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,12 +29,15 @@ from devicebridge.sdk import (
     Noise,
     Observation,
     Origin,
+    Skipped,
     Status,
     UnexpectedDevice,
     Unit,
     Why,
 )
 from devicebridge.sdk.bluetooth import uuid16
+from devicebridge.sdk.gatt_device import Arrivals
+from devicebridge.sdk.hold import Hold, Stream
 from devicebridge.sdk.settable_clock import SettableClock
 from devicebridge.sdk.simulation import Access, Characteristic, GattPort, GattScenario, Service
 from devicebridge_drivers.ble_thermometer import DRIVER
@@ -44,7 +50,8 @@ from devicebridge_drivers.ble_thermometer.codec import (
     Progress,
 )
 from devicebridge_simulators.ble_thermometer import AND_HANG_UP, AND_SEND_ALL, CLOCK, SIMULATOR, and_thermometer
-from support.radio import Kept, meet, numbers, play, whole
+from support import virtual_time
+from support.radio import Kept, Remembering, meet, numbers, play, stamps, whole
 from support.site import Site
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]
@@ -207,10 +214,61 @@ def test_what_a_stream_has_stored_is_sent_value_by_value() -> None:
             await port.indicate(MEASUREMENT, bytes.fromhex(value))
 
     services = SCENARIOS["stream"].services
-    kept, _ = session(GattScenario(title="a stream with a memory", services=services, run=run))
+    scenario = GattScenario(title="a stream with a memory", services=services, run=run)
+    kept, _ = session(scenario, first_download="all")
     assert [numbers(o)["temperature"] for o in kept.observations] == [Decimal("36.5"), Decimal("36.8"), Decimal("36.4")]
     assert [m["origin"] for m in kept.published(DRIVER)] == ["stored", "stored", "live"]
-    assert kept.observations[-1].status == frozenset()  # one value alone cannot have moved
+    assert kept.observations[-1].status == {Status.UNSTABLE}  # one value alone has not held still
+
+
+def patch(*minutes_ago: int) -> GattScenario:
+    """One that measures each few seconds, and has stored a value of each of these times."""
+
+    async def run(port: GattPort) -> None:
+        await port.subscribed(MEASUREMENT)
+        for minutes in minutes_ago:
+            stamp = CLOCK - timedelta(minutes=minutes)
+            moment = stamp.year.to_bytes(2, "little") + bytes([stamp.month, stamp.day, stamp.hour, stamp.minute, 0])
+            await port.indicate(MEASUREMENT, bytes.fromhex("026d0100ff") + moment)
+
+    return GattScenario(title="a patch with a memory", services=SCENARIOS["stream"].services, run=run)
+
+
+@pytest.mark.parametrize(
+    ("first", "sent"),
+    [("recent", [9, 4, 2]), ("none", [2]), ("all", [3000, 11, 9, 4, 2])],
+    ids=["recent", "none", "all"],
+)
+def test_of_what_a_patch_has_stored_a_first_meeting_sends_what_is_wanted(first: str, sent: list[int]) -> None:
+    ages = [3000, 11, 9, 4, 2]
+    kept, _ = session(patch(*ages), first_download=first)
+    assert stamps(kept) == [(CLOCK - timedelta(minutes=age)).replace(second=0) for age in sent]
+    assert len(kept.noted(Skipped)) == len(ages) - len(sent)
+
+
+def test_of_what_a_known_patch_has_stored_nothing_is_left_out() -> None:
+    kept = Remembering()
+    for _ in range(2):
+        meet(DRIVER, SIMULATOR, patch(3000), kept)
+    assert (len(kept.observations), len(kept.noted(Skipped))) == (1, 1)
+
+
+def test_what_came_of_a_stream_is_published_when_the_session_is_stopped() -> None:
+    async def values() -> AsyncIterator[tuple[str, bytes]]:
+        for _ in range(3):
+            yield MEASUREMENT, bytes.fromhex("006d0100ff")
+        await asyncio.Event().wait()
+
+    async def run() -> Kept:
+        kept = Remembering()
+        stream = Stream(kept, Hold(3, Decimal(0)), gap_s=60)
+        session = asyncio.ensure_future(stream.run(Arrivals(values()), {MEASUREMENT: Codec()}))
+        await asyncio.sleep(0)
+        session.cancel()
+        await asyncio.wait((session,))
+        return kept
+
+    assert len(virtual_time.run(run()).observations) == 1
 
 
 def test_a_ut_201_is_asked_for_what_it_has_and_nothing_else_is_written() -> None:

@@ -30,7 +30,17 @@ from devicebridge_drivers.viatom import DRIVER
 from devicebridge_drivers.viatom.codec import CHARACTERISTICS, codec, offline
 from devicebridge_drivers.viatom.frames import CuffAsk, RingAsk, ask_lepu, ask_ring, crc8, crc8_maxim
 from devicebridge_drivers.viatom.session import ViatomOptions
-from devicebridge_simulators.viatom import FINGER, FORBIDDEN, NO_FINGER, SIMULATOR, STORED, Cuff, Reading, clip, clip_second
+from devicebridge_simulators.viatom import (
+    FINGER,
+    FORBIDDEN,
+    NO_FINGER,
+    SIMULATOR,
+    STORED,
+    Cuff,
+    Reading,
+    clip,
+    clip_second,
+)
 from support.radio import Kept, Remembering, meet, numbers, play
 
 VECTORS = json.loads((Path(driver.__file__).parent / "vectors.json").read_text(encoding="utf-8"))["vectors"]

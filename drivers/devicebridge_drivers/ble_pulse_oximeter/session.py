@@ -6,6 +6,7 @@
   Of an oximeter that has spot-checks as well, the stream's reading waits until the finger has gone, or the link, and
   gives way to a spot-check of the same finger.
 - Stored spot-checks are asked for at each connection (2A52); those that were not read before are sent, oldest first.
+  Where they are not marked as such, and did not all come in time, every spot-check may be one of them.
 
 Nothing is deleted. The clock is set, where the site has turned that on, after spot-checks have come and nothing more
 does. The fast and slow averages beside a stream's values are not used.
@@ -133,6 +134,7 @@ class Oximeter:
         self._codecs = {uuid: Codec(uuid) for uuid in (SPOT_CHECK, CONTINUOUS, OXIMETRY)}
         self._stored: list[Observation] | None = None  # what came of the memory, while it is read
         self._marks_storage = True
+        self._is_late = False  # what is stored, and not marked so, may come at any time
         self._waiting: Observation | None = None  # a stream's reading, until its finger has gone
         self._has_spot_check = False  # of the finger that is in, or was last
 
@@ -145,6 +147,7 @@ class Oximeter:
         except LinkLost as lost:  # the end of the link itself is heard again with the next value
             if lost.reason is Loss.FLOODED:
                 raise
+            self._is_late = not marks_storage
             return
         finally:
             self._stored = None
@@ -172,6 +175,8 @@ class Oximeter:
         if self._stored is not None and (observation.origin is Origin.STORED or not self._marks_storage):
             self._stored.append(replace(observation, origin=Origin.STORED))
             return
+        if self._is_late:
+            observation = replace(observation, origin=Origin.STORED)
         if observation.origin is Origin.LIVE:
             self._waiting, self._has_spot_check = None, True
         if Status.CLOCK_UNSET in observation.status:

@@ -16,8 +16,8 @@ from devicebridge.sdk import Context, GattLink, MemoryOptions, Outlet, Unexpecte
 from devicebridge.sdk.and_medical import habits_of
 from devicebridge.sdk.burst import Burst
 from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter
-from devicebridge.sdk.gatt_device import Arrivals, introduce, read_optional
-from devicebridge.sdk.hold import Hold, Stream
+from devicebridge.sdk.gatt_device import STRANGER, About, Arrivals, finished, introduce, read_optional
+from devicebridge.sdk.hold import Backlog, Hold, Stream
 
 from .codec import INTERMEDIATE, INTERVAL, MEASUREMENT, TYPE, Codec, Interval, TemperatureType
 
@@ -47,19 +47,28 @@ async def session(link: GattLink, outlet: Outlet, options: ThermometerOptions) -
     wanted = [uuid for uuid in (INTERMEDIATE, MEASUREMENT) if link.has(uuid)]
     arrivals = Arrivals(await link.subscribe(*wanted))
     try:
-        about = await introduce(link, outlet)
-        site = await _read_site(link)
+        about, site = await finished(_read(link, outlet), (STRANGER, None))
         habits = habits_of(link.name, about.identity.model)
-        await habits.begin(link)
         codecs = {uuid: Codec(uuid, site) for uuid in wanted}
         if 0 < interval_s <= STREAM_INTERVAL_MAX_S:
             hold = Hold(options.steady_values, options.steady_spread)
-            stream = Stream(outlet, hold, gap_s=GAP_INTERVALS * interval_s + 1, is_final=True, now=about.now)
+            backlog = Backlog(outlet, about, options)
+            stream = Stream(outlet, hold, gap_s=GAP_INTERVALS * interval_s + 1, is_final=True, backlog=backlog)
             await stream.run(arrivals, codecs)
         burst = Burst(outlet, about, options, ClockSetter(link, outlet, options, habits.clock_at))
-        await burst.run(arrivals, codecs, in_progress=INTERMEDIATE, when_quiet=lambda: habits.end(link))
+        await burst.run(
+            arrivals,
+            codecs,
+            in_progress=INTERMEDIATE,
+            begin=lambda: habits.begin(link),
+            when_quiet=lambda: habits.end(link),
+        )
     finally:
         await arrivals.close()
+
+
+async def _read(link: GattLink, outlet: Outlet) -> tuple[About, Context | None]:
+    return await introduce(link, outlet), await _read_site(link)
 
 
 async def _read_site(link: GattLink) -> Context | None:

@@ -14,7 +14,7 @@ from devicebridge.sdk import GattLink, LinkLost, Loss, MemoryOptions, Outlet, Un
 from devicebridge.sdk.and_medical import habits_of
 from devicebridge.sdk.burst import GAP_S, Burst
 from devicebridge.sdk.clock_setting import ClockOptions, ClockSetter
-from devicebridge.sdk.gatt_device import Arrivals, introduce
+from devicebridge.sdk.gatt_device import STRANGER, Arrivals, finished, introduce
 
 from .acts import join
 from .codec import AND_MEASUREMENT, COMPOSITION, CONSENT, MEASUREMENT, USER_CONTROL, Codec, ControlResponse
@@ -61,7 +61,7 @@ async def session(link: GattLink, outlet: Outlet, options: ScaleOptions) -> None
         wanted.insert(0, USER_CONTROL)
     arrivals = Arrivals(await link.subscribe(*wanted))
     try:
-        about = await introduce(link, outlet)
+        about = await finished(introduce(link, outlet), STRANGER)
         habits = habits_of(link.name, about.identity.model)
         burst = Burst(
             outlet,
@@ -71,10 +71,14 @@ async def session(link: GattLink, outlet: Outlet, options: ScaleOptions) -> None
             join=join if COMPOSITION in wanted else None,
             gap_s=COMPOSITION_GAP_S if COMPOSITION in wanted else GAP_S,
         )
-        if consent is not None:
-            await give_consent(link, arrivals, consent)
-        await habits.begin(link)
-        await burst.run(arrivals, {uuid: Codec(uuid) for uuid in wanted}, when_quiet=lambda: habits.end(link))
+
+        async def begin() -> None:
+            if consent is not None:
+                await give_consent(link, arrivals, consent)
+            await habits.begin(link)
+
+        codecs = {uuid: Codec(uuid) for uuid in wanted}
+        await burst.run(arrivals, codecs, begin=begin, when_quiet=lambda: habits.end(link))
     finally:
         await arrivals.close()
 

@@ -4,9 +4,9 @@ The memory is a file, and the cuff gives it once a connection (github.com/chalim
 is read when the cuff is at rest or shows a result; after a further measurement the link is given up, to be made anew.
 What the cuff shows while the file is read was measured just now: it is sent as such, and all else as stored. If the
 memory does not tell which record that is (see ring.py), all that it may be are sent as stored. The records' times are
-of a zone that the cuff does not tell, so no clock is noted, and on the first meeting with `first_download` "recent" only
-the newest record counts. A result that is still shown when the link is made anew is known by its record. While the cuff
-works its values are progress.
+of a zone that the cuff does not tell, so no clock is noted, and on the first meeting with `first_download` "recent"
+only the newest record counts. A result that is still shown when the link is made anew is known by its record. While the
+cuff works its values are progress.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from itertools import count
 
 from devicebridge.sdk import Outlet
 
@@ -45,11 +44,10 @@ class Ring:
 
 async def recall(outlet: Outlet, key: str) -> str | None:
     """What is known of a cuff's memory; None at a first meeting."""
-    known: str | None = None
-    for part in count():
-        if (marks := await outlet.recall(_part(key, part))) is None:
-            return known
-        known = (known or "") + marks.removeprefix(_EMPTY)
+    parts: list[str] = []
+    while (marks := await outlet.recall(_part(key, len(parts)))) is not None:
+        parts.append(marks.removeprefix(_EMPTY))
+    return "".join(parts) if parts else None
 
 
 async def remember(outlet: Outlet, key: str, records: Sequence[bytes]) -> None:

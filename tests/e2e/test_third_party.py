@@ -69,5 +69,5 @@ def test_f55_two_packages_with_one_id_are_refused_and_both_named(acme: Path, tmp
     (twin / "entry_points.txt").write_text("[devicebridge.drivers]\nacme-scale = twin:DRIVER\n")
     listed = _run(Path(f"{acme}{os.pathsep}{tmp_path}"), "-m", "devicebridge", "drivers")
     assert listed.returncode == 69
-    assert "acme-scale (acme_scale:DRIVER) and twin (twin:DRIVER)" in listed.stderr
+    assert "acme-devices (acme_scale:DRIVER) and twin (twin:DRIVER)" in listed.stderr
     assert "Traceback" not in listed.stderr

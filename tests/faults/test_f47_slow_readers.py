@@ -40,7 +40,7 @@ def test_f47_a_hundred_slow_readers_of_the_control_endpoint_keep_nobody_waiting(
         before_mib = process.memory_info().rss / 2**20
         for number in range(CONNECTIONS):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", control["port"]), 5))
-            connection.sendall(asks[number % len(asks)].encode())
+            connection.sendall(asks[number % len(asks)])
         count = len(received.readings)
         wait_for(lambda: len(received.readings) > count + 2, "readings all the same")
         assert daemon.run("devices", "-c", str(daemon.config)).returncode == 0

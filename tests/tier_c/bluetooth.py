@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from devicebridge.links.bonding import BondFailed
 from devicebridge.links.gatt import Backend
 from devicebridge.links.system import system_backend
 from devicebridge.testing.bluez import stand_in
@@ -57,8 +58,6 @@ def stood_in(bus: str) -> Tier:
 
 async def adapter_is_on(backend: Backend) -> None:
     """Returns as soon as the adapter can be asked for its bonds."""
-    from devicebridge.links.bonding import BondFailed
-
     assert backend.bonds is not None
     while True:
         try:
